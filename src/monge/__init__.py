@@ -1,0 +1,30 @@
+"""monge: optimal-transport losses for deep representation learning."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monge import ot as ot
+    from monge.losses import BatchwiseOTLoss as BatchwiseOTLoss
+
+__version__ = "0.1.0"
+
+# Names that load on first use, so that `import monge` costs next to nothing.
+_LAZY = {"BatchwiseOTLoss": "monge.losses"}
+_ROOMS = ("data", "integrations", "losses", "metrics", "mining", "nn", "ot", "recipes", "report", "train")
+
+__all__ = ["BatchwiseOTLoss", "__version__", "ot"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"monge.{name}")
+    raise AttributeError(f"module 'monge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_ROOMS})
