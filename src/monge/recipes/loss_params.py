@@ -80,8 +80,8 @@ class NPairsParams(LossParams):
 
     Attributes:
         temperature: Divides the similarities. The paper uses unbounded inner products and penalises their norm instead,
-            because a softmax over values in [-1, 1] cannot get near 0; on unit vectors a temperature does the same
-            job. 0.1 is the value `SupConParams` has from its paper, taken over so that the two differ in their pairs only.
+            because a softmax over values in [-1, 1] cannot get near 0; on unit vectors a temperature does that job.
+            0.1 is the value `SupConParams` has from its paper, so that the two differ in their pairs only.
     """
 
     name: Literal["n_pairs"] = "n_pairs"
