@@ -1,0 +1,142 @@
+"""From the ``model:`` section of a recipe to a network."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from torch import nn
+
+from monge.errors import MongeError
+from monge.extras import require
+from monge.nn.heads import Activation, L2Normalize, MetricHead
+from monge.nn.lenet import LeNet5, LeNetHead
+from monge.nn.weights import load_weights
+
+# The recipes let pydantic check these classes; it reads its settings from this attribute and is not needed here.
+_STRICT = {"extra": "forbid", "strict": True}
+
+
+@dataclass(frozen=True)
+class LeNet5Config:
+    """`LeNet5` and its options.
+
+    Attributes:
+        embedding_dim: Length of the embedding.
+        head: Fully connected part: as in the authors' program or as in the paper, see `LeNet5`.
+        normalize: Scale embeddings to unit length.
+
+    Example:
+        >>> LeNet5Config(head="metric").embedding_dim
+        256
+    """
+
+    name: Literal["lenet5"] = "lenet5"
+    embedding_dim: int = 256
+    head: LeNetHead = "released"
+    normalize: bool = True
+    __pydantic_config__: ClassVar[dict[str, object]] = _STRICT
+
+    def __post_init__(self) -> None:
+        if self.embedding_dim < 1:
+            raise ValueError(f"embedding_dim: found {self.embedding_dim}, expected at least 1")
+        if self.head not in get_args(LeNetHead):
+            raise ValueError(f"head: found {self.head!r}, expected one of {', '.join(get_args(LeNetHead))}")
+
+
+@dataclass(frozen=True)
+class TimmConfig:
+    """A backbone from timm under a metric head.
+
+    Attributes:
+        backbone: A name that ``timm.list_models()`` knows, e.g. ``"resnet18"``.
+        embedding_dim: Length of the embedding.
+        hidden: Sizes of the head's layers before the last; none: one linear layer.
+        activation: What stands between the head's layers.
+        pretrained: Download timm's weights; nothing is ever downloaded otherwise.
+        weights: Path of backbone weights to load instead.
+        normalize: Scale embeddings to unit length.
+
+    Example:
+        >>> TimmConfig(backbone="resnet18").pretrained
+        False
+    """
+
+    backbone: str
+    name: Literal["timm"] = "timm"
+    embedding_dim: int = 256
+    hidden: tuple[int, ...] = ()
+    activation: Activation = "relu"
+    pretrained: bool = False
+    weights: str | None = None
+    normalize: bool = True
+    __pydantic_config__: ClassVar[dict[str, object]] = {**_STRICT, "strict": False}
+
+    def __post_init__(self) -> None:
+        if min(self.embedding_dim, *self.hidden, self.embedding_dim) < 1:
+            raise ValueError(f"sizes: found {[*self.hidden, self.embedding_dim]}, expected each at least 1")
+        if self.pretrained and self.weights is not None:
+            raise ValueError("weights: found a path together with pretrained: true, expected one of the two")
+
+
+ModelConfig = LeNet5Config | TimmConfig
+"""What `build_model` takes."""
+
+
+def build_model(config: ModelConfig, in_channels: int = 1, image_size: int = 28) -> nn.Module:
+    """Builds an embedding network.
+
+    Args:
+        config: Which network.
+        in_channels: Channels of the images.
+        image_size: Their height and width.
+
+    Returns:
+        A module that turns float images (N, C, H, W) into embeddings (N, D); its parts are named ``encoder``, ``head``
+        (timm only) and ``normalize`` (if asked for).
+
+    Raises:
+        MissingExtraError: A timm backbone without timm.
+        MongeError: timm knows no such backbone.
+        DataFormatError: The weights file does not fit.
+
+    Warns:
+        UserWarning: A weights file was loaded in part; the message says what was left out.
+
+    Example:
+        >>> import torch
+        >>> net = build_model(LeNet5Config(embedding_dim=8))
+        >>> net(torch.ones(2, 1, 28, 28)).norm(dim=1)
+        tensor([1., 1.], grad_fn=<LinalgVectorNormBackward0>)
+    """
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if isinstance(config, LeNet5Config):
+        parts["encoder"] = LeNet5(in_channels, config.embedding_dim, config.head, image_size)
+    else:
+        parts["encoder"], features = _timm_backbone(config, in_channels, image_size)
+        parts["head"] = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
+    if config.normalize:
+        parts["normalize"] = L2Normalize()
+    return nn.Sequential(parts)
+
+
+def _timm_backbone(config: TimmConfig, in_channels: int, image_size: int) -> tuple[nn.Module, int]:
+    """The backbone without its classifier, and the length of its features."""
+    timm = require("timm", extra="train", purpose=f"the backbone {config.backbone!r}")
+    if not timm.is_model(config.backbone.split(".")[0]):
+        near = timm.list_models(f"*{config.backbone[:6]}*")[:5]
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise MongeError(f"model.backbone: timm has no model {config.backbone!r}{hint}")
+    options = {"pretrained": config.pretrained, "num_classes": 0, "in_chans": in_channels}
+    try:
+        backbone = timm.create_model(config.backbone, img_size=image_size, **options)
+    except TypeError:  # convolutional networks take any size and no such argument
+        backbone = timm.create_model(config.backbone, **options)
+    if config.weights is not None:
+        report = load_weights(backbone, config.weights)
+        if report.missing or report.unexpected or report.mismatched:
+            warnings.warn(f"{config.weights}: {report}", UserWarning, stacklevel=3)
+    # Some networks widen their features in the part of the head that num_classes=0 keeps.
+    return backbone, int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
