@@ -93,7 +93,7 @@ def test_training_with_it_separates_the_classes(name: str) -> None:
         optimizer.zero_grad()
         loss(model(embeddings), labels).backward()
         optimizer.step()
-    assert separation() > 0.6
+    assert separation() > 0.5
 
 
 def test_lifted_structure_equals_the_library_it_stands_in_for() -> None:

@@ -6,9 +6,20 @@ All of them see L2-normalised embeddings, so distances lie in [0, 2] and similar
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    TypeAdapter,
+    ValidationError,
+)
+
+from monge.errors import RecipeError
 
 
 class LossParams(BaseModel):
@@ -156,3 +167,33 @@ LOSS_NAMES: tuple[str, ...] = (
     "proxy_anchor",
 )
 """Every ``loss.name``, monge's own first; the order of the rows in a comparison of all of them."""
+
+
+def check_loss(values: Mapping[str, Any]) -> LossConfig:
+    """Validates the parameters of one loss.
+
+    Args:
+        values: ``name`` and any of the parameters of that loss.
+
+    Raises:
+        RecipeError: One line on the first thing that is wrong.
+
+    Example:
+        >>> check_loss({"name": "triplet", "margin": 0.3})
+        TripletParams(name='triplet', margin=0.3)
+        >>> check_loss({"name": "triplet", "magin": 0.3})
+        Traceback (most recent call last):
+        monge.errors.RecipeError: loss.magin: no such parameter; triplet has margin
+    """
+    if values.get("name") not in LOSS_NAMES:
+        raise RecipeError(f"loss.name: found {values.get('name')!r}, expected one of {', '.join(LOSS_NAMES)}")
+    try:
+        return cast(LossConfig, TypeAdapter[Any](LossConfig).validate_python(dict(values)))
+    except ValidationError as error:
+        first = error.errors()[0]
+    key, name = first["loc"][-1], first["loc"][0]
+    if first["type"] == "extra_forbidden":
+        model = next(one for one in LossParams.__subclasses__() if one.model_fields["name"].default == name)
+        known = ", ".join(field for field in model.model_fields if field != "name")
+        raise RecipeError(f"loss.{key}: no such parameter; {name} has {known}")
+    raise RecipeError(f"loss.{key}: found {first['input']!r}, {first['msg'][:1].lower()}{first['msg'][1:]}")

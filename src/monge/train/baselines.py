@@ -8,10 +8,9 @@ whatever the precision around them, and give a zero that can be differentiated w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from monge.errors import RecipeError
@@ -25,6 +24,7 @@ from monge.recipes.loss_params import (
     ProxyAnchorParams,
     SupConParams,
     TripletParams,
+    check_loss,
 )
 
 BASELINES: tuple[str, ...] = (
@@ -66,25 +66,16 @@ def build_baseline(
     """
     if name not in BASELINES:
         raise RecipeError(f"loss.name: found {name!r}, expected one of {', '.join(BASELINES)}")
-    checked = params if isinstance(params, BaselineParams) else _checked(name, params or {})
+    checked = params if isinstance(params, BaselineParams) else check_loss({"name": name, **(params or {})})
     if checked.name != name:
         raise RecipeError(f"loss.name: asked for {name!r} with the parameters of {checked.name!r}")
+    assert isinstance(checked, BaselineParams)  # said for the type checker: the name decides the class
     pml = require("pytorch_metric_learning", extra="train", purpose=f"The loss {name!r}").__name__
     modules = {
         part: require(f"{pml}.{part}", extra="train", purpose=f"The loss {name!r}")
         for part in ("losses", "miners", "distances")
     }
     return _build(checked, modules, embedding_dim, num_classes)
-
-
-def _checked(name: str, params: Mapping[str, Any]) -> BaselineParams:
-    """Validates plain parameters; the first thing wrong becomes one line."""
-    try:
-        by_name = TypeAdapter[Any](Annotated[BaselineParams, Field(discriminator="name")])
-        return cast(BaselineParams, by_name.validate_python({"name": name, **params}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(f"loss.{first['loc'][-1]}: {first['msg']}, found {first['input']!r}") from error
 
 
 def _build(params: BaselineParams, pml: Mapping[str, Any], embedding_dim: int, num_classes: int) -> nn.Module:
