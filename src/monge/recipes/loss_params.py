@@ -42,7 +42,7 @@ class BatchwiseOTParams(LossParams):
     epsilon: PositiveFloat = 0.2
     negative: Literal["hinge_sq_dist", "dist_hinge_sq"] = "hinge_sq_dist"
     pos_margin: NonNegativeFloat = 0.0
-    power: PositiveFloat = 1.0
+    power: float = Field(default=1.0, ge=1.0)
     half: bool = True
     plan_gradient: Literal["detach", "kernel", "full"] = "detach"
     include_self: bool = False

@@ -89,6 +89,6 @@ def _spec(name: str, pairs: Sequence[str]) -> LossSpec:
     try:
         params = {key: yaml.safe_load(value) for key, value in texts.items()}
     except yaml.YAMLError as error:
-        raise RecipeError(f"--losses: found {','.join(pairs)!r} after {name!r}, a value of which is not YAML") from error
+        raise RecipeError(f"--losses: found {','.join(pairs)!r} after {name!r}, one value is not YAML") from error
     check_loss({"name": name, **params})
     return LossSpec(name, label, params)
