@@ -37,7 +37,9 @@ def pairwise_cost(x: Tensor, y: Tensor | None = None, metric: Metric = "sqeuclid
     """
     other = x if y is None else y
     if x.dim() < 2 or other.dim() < 2 or x.shape[-1] != other.shape[-1]:
-        raise ValueError(f"pairwise_cost needs (..., N, D) and (..., M, D), got {tuple(x.shape)} and {tuple(other.shape)}")
+        raise ValueError(
+            f"pairwise_cost needs (..., N, D) and (..., M, D), got {tuple(x.shape)} and {tuple(other.shape)}"
+        )
     dtype = torch.promote_types(torch.promote_types(x.dtype, other.dtype), torch.float32)
     with torch.autocast(device_type=x.device.type, enabled=False):
         left = x.to(dtype)

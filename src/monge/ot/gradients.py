@@ -1,0 +1,112 @@
+"""Derivatives of entropic transport without differentiating the iterations.
+
+With ``P = a b exp((f + g - C) / epsilon)`` at the optimum, the value has gradient ``P`` to the cost and ``f``, ``g`` to
+the marginals (envelope theorem). The potentials themselves are an implicit function: differentiating ``P 1 = a`` and
+``P' 1 = b`` gives a linear system, solved here by conjugate gradients. All tensors are flat batches with unit mass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from monge.ot.operators import solve_marginal_system
+
+
+def log_density(cost: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """``(f_i + g_j - C_ij) / epsilon``, shape ``(B, N, M)``, in the wider dtype of cost and potentials."""
+    return (f.unsqueeze(2) + g.unsqueeze(1) - cost) / epsilon[:, None, None]
+
+
+def plan_from(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """Plan of the potentials, ``(B, N, M)``, in the dtype of the cost; differentiable in every argument."""
+    density = log_density(cost, epsilon, f, g).exp()
+    # Points without mass have potentials too, where exp may overflow.
+    supported = (a > 0).unsqueeze(2) & (b > 0).unsqueeze(1)
+    return torch.where(supported, a.unsqueeze(2) * b.unsqueeze(1) * density, 0.0).to(cost.dtype)
+
+
+def implicit_potentials(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The solved potentials as differentiable functions of cost, marginals and epsilon, with ``<f, a> = <g, b>``."""
+    f, g = ImplicitPotentials.apply(cost, a, b, epsilon, f, g)
+    # The system is singular along (1, -1); fixing the gauge here makes every incoming gradient compatible with it.
+    shift = 0.5 * ((g * b).sum(1) - (f * a).sum(1)).unsqueeze(1)
+    return f + shift, g - shift
+
+
+class EnvelopeValue(torch.autograd.Function):
+    """Optimal value ``<f, a> + <g, b>`` with its envelope gradient; twice differentiable."""
+
+    @staticmethod
+    def forward(ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
+        """Returns the value, ``(B,)``."""
+        ctx.save_for_backward(cost, a, b, epsilon, f, g)
+        return ((f * a).sum(1) + (g * b).sum(1)).to(cost.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+        """Returns ``P``, ``f``, ``g`` and ``KL(P | a b')``, times the incoming gradient."""
+        cost, a, b, epsilon, f, g = ctx.saved_tensors
+        (grad,) = grads
+        if torch.is_grad_enabled():
+            f, g = implicit_potentials(cost, a, b, epsilon, f, g)
+        needs = ctx.needs_input_grad
+        plan = plan_from(cost, a, b, epsilon, f, g) if needs[0] or needs[3] else None
+        grad_cost = grad[:, None, None] * plan if needs[0] else None
+        grad_a = (grad[:, None] * f).to(a.dtype) if needs[1] else None
+        grad_b = (grad[:, None] * g).to(b.dtype) if needs[2] else None
+        grad_epsilon = None
+        if needs[3] and plan is not None:
+            density = torch.where(plan > 0, log_density(cost, epsilon, f, g), 0.0)
+            grad_epsilon = grad * (plan * density).sum((1, 2)).to(grad.dtype)
+        return grad_cost, grad_a, grad_b, grad_epsilon, None, None
+
+
+class ImplicitPotentials(torch.autograd.Function):
+    """Identity on solved potentials ``f, g`` that carries their derivative by the marginal system."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the potentials unchanged."""
+        ctx.save_for_backward(cost, a, b, epsilon, f, g)
+        return f.clone(), g.clone()
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_f: Tensor, grad_g: Tensor) -> tuple[Tensor | None, ...]:
+        """Solves the transposed marginal system; see the notes in ``docs/engine.md``."""
+        cost, a, b, epsilon, f, g = ctx.saved_tensors
+        density = log_density(cost, epsilon, f, g)
+        kernel = density.clamp_max(80.0).exp()  # (B, N, M); above 80 only where neither point has mass
+        root_a, root_b = a.sqrt(), b.sqrt()
+        grad_f, grad_g = grad_f.to(kernel.dtype), grad_g.to(kernel.dtype)
+        # With X = a x and Y = b y: X + a (K Y) = grad_f and Y + b (K' X) = grad_g. Where b is 0, Y is known at once;
+        # elsewhere X is eliminated and Y = sqrt(b) z solved for.
+        grad_f = grad_f - a * (kernel @ torch.where(b == 0, grad_g, 0.0).unsqueeze(2)).squeeze(2)
+        rhs = grad_g - b * (kernel.mT @ grad_f.unsqueeze(2)).squeeze(2)
+        scaled = root_a.unsqueeze(2) * kernel * root_b.unsqueeze(1)
+        z = solve_marginal_system(scaled, torch.where(b > 0, rhs / torch.where(b > 0, root_b, 1.0), 0.0), root_b)
+        x = grad_f - a * (kernel @ (root_b * z).unsqueeze(2)).squeeze(2)
+        y = grad_g - b * (kernel.mT @ x.unsqueeze(2)).squeeze(2)
+        x_rows = x.unsqueeze(2) * kernel * b.unsqueeze(1)
+        y_columns = a.unsqueeze(2) * kernel * y.unsqueeze(1)
+        grad_cost = x_rows + y_columns
+        grad_epsilon = (grad_cost * torch.where(torch.isfinite(density), density, 0.0)).sum((1, 2))
+        # Weights enter the other side's equation only: -epsilon times the mass that flows back to them.
+        grad_a = -epsilon[:, None] * (kernel @ y.unsqueeze(2)).squeeze(2)
+        grad_b = -epsilon[:, None] * (kernel.mT @ x.unsqueeze(2)).squeeze(2)
+        return (
+            grad_cost.to(cost.dtype),
+            grad_a.to(a.dtype),
+            grad_b.to(b.dtype),
+            grad_epsilon.to(epsilon.dtype),
+            None,
+            None,
+        )

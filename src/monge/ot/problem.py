@@ -1,0 +1,150 @@
+"""Turns what a caller passes into one flat batch of well-posed problems, or says what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A batch of ``B`` problems in the dtype they are solved in. ``a`` and ``b`` keep the caller's mass."""
+
+    cost: Tensor  # (B, N, M), 0 at masked pairs
+    a: Tensor  # (B, N), 0 at masked rows
+    b: Tensor  # (B, M), 0 at masked columns
+    epsilon: Tensor  # (B,), in units of the cost
+    batch_shape: torch.Size
+
+    def unflatten(self, tensor: Tensor) -> Tensor:
+        """Gives a result of shape ``(B, ...)`` the caller's batch shape."""
+        return tensor.reshape((*self.batch_shape, *tensor.shape[1:]))
+
+
+def pose(
+    cost: Tensor,
+    a: Tensor | None,
+    b: Tensor | None,
+    epsilon: float | Tensor,
+    *,
+    relative: bool,
+    row_mask: Tensor | None,
+    col_mask: Tensor | None,
+) -> Problem:
+    """Checks shapes, fills defaults and flattens; see :func:`monge.ot.sinkhorn` for the arguments.
+
+    Raises:
+        ValueError: Shapes that do not fit, an empty problem, or epsilon not positive.
+    """
+    if cost.dim() < 2 or 0 in cost.shape:
+        raise ValueError(f"cost has shape {tuple(cost.shape)}: expected (..., N, M) with no empty dimension")
+    *lead, n, m = cost.shape
+    batch_shape = torch.Size(lead)
+    dtype = torch.promote_types(cost.dtype, torch.float32)
+    rows = _expanded("row_mask", row_mask, batch_shape, n)
+    columns = _expanded("col_mask", col_mask, batch_shape, m)
+    flat = cost.to(dtype).reshape(-1, n, m)
+    if rows is not None:
+        flat = flat.masked_fill(~rows.unsqueeze(2), 0.0)
+    if columns is not None:
+        flat = flat.masked_fill(~columns.unsqueeze(1), 0.0)
+    weights_a = _weights("a", a, rows, batch_shape, n, flat)
+    weights_b = _weights("b", b, columns, batch_shape, m, flat)
+    return Problem(
+        flat, weights_a, weights_b, _epsilon(epsilon, relative, flat, batch_shape, rows, columns), batch_shape
+    )
+
+
+def _expanded(name: str, value: Tensor | None, batch_shape: torch.Size, size: int) -> Tensor | None:
+    if value is None:
+        return None
+    if value.shape[-1:] != (size,):
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: expected its last dimension to be {size}")
+    return value.expand(*batch_shape, size).reshape(-1, size)
+
+
+def _weights(
+    name: str, weights: Tensor | None, mask: Tensor | None, batch_shape: torch.Size, size: int, cost: Tensor
+) -> Tensor:
+    flat = _expanded(name, weights, batch_shape, size)
+    if flat is not None:
+        flat = flat.to(device=cost.device, dtype=cost.dtype)
+        return flat if mask is None else flat.masked_fill(~mask, 0.0)
+    if mask is None:
+        return cost.new_full((cost.shape[0], size), 1.0 / size)
+    counted = mask.to(cost.dtype)
+    return counted / counted.sum(1, keepdim=True).clamp_min(1.0)
+
+
+def _epsilon(
+    epsilon: float | Tensor,
+    relative: bool,
+    cost: Tensor,
+    batch_shape: torch.Size,
+    rows: Tensor | None,
+    columns: Tensor | None,
+) -> Tensor:
+    if isinstance(epsilon, (int, float)):
+        if not epsilon > 0:
+            raise ValueError(f"epsilon is {epsilon}: expected a positive number")
+        flat = cost.new_full((cost.shape[0],), float(epsilon))
+    else:
+        flat = epsilon.to(device=cost.device, dtype=cost.dtype).expand(batch_shape).reshape(-1)
+    return flat * _mean_cost(cost, rows, columns) if relative else flat
+
+
+def _mean_cost(cost: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
+    """Mean magnitude over allowed, unmasked pairs; 1 where every cost is 0, so that epsilon stays positive."""
+    allowed = ~torch.isinf(cost)
+    if rows is not None:
+        allowed = allowed & rows.unsqueeze(2)
+    if columns is not None:
+        allowed = allowed & columns.unsqueeze(1)
+    total = torch.where(allowed, cost, 0.0).abs().sum((1, 2))
+    mean = total / allowed.sum((1, 2)).clamp_min(1)
+    return torch.where(mean > 0, mean, 1.0)
+
+
+def unit_mass(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scales both marginals to sum to one.
+
+    Returns:
+        ``a (B, N)``, ``b (B, M)`` and the mass ``(B,)``, the mean of the two sums. A problem without mass becomes a
+        uniform one of mass 0.
+    """
+    sums = a.sum(1), b.sum(1)
+    mass = 0.5 * (sums[0] + sums[1])
+    unit = [
+        torch.where(total[:, None] > 0, w / torch.where(total > 0, total, 1.0)[:, None], 1.0 / w.shape[1])
+        for w, total in zip((a, b), sums)
+    ]
+    return unit[0], unit[1], mass
+
+
+def check_weights(a: Tensor, b: Tensor, epsilon: Tensor, *, balanced: bool) -> None:
+    """Checks values, which costs one wait for the device.
+
+    Raises:
+        ValueError: Negative or non-finite weights or epsilon, or, if ``balanced``, sums that differ by more than 1e-3.
+    """
+    sum_a, sum_b = a.sum(1), b.sum(1)
+    bad = torch.stack(
+        [
+            (~(a >= 0)).any() | torch.isinf(a).any(),
+            (~(b >= 0)).any() | torch.isinf(b).any(),
+            (~(epsilon > 0)).any() | torch.isinf(epsilon).any(),
+            ((sum_a - sum_b).abs() > 1e-3 * torch.maximum(sum_a, sum_b)).any(),
+        ]
+    ).tolist()
+    for name, wrong in zip(("a", "b", "epsilon"), bad):
+        if wrong:
+            kind = "positive" if name == "epsilon" else "non-negative"
+            raise ValueError(f"{name} holds a value that is not finite and {kind}")
+    if balanced and bad[3]:
+        worst = int((sum_a - sum_b).abs().argmax())
+        raise ValueError(
+            f"marginals of problem {worst} have different mass: a sums to {float(sum_a[worst]):.6g} and b to "
+            f"{float(sum_b[worst]):.6g}; rescale them, or use sinkhorn_unbalanced or sinkhorn_partial"
+        )

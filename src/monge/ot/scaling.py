@@ -1,0 +1,267 @@
+"""Kernel-domain Sinkhorn for balanced problems: absorbed potentials, annealing and over-relaxation where they pay.
+
+The loop works on ``K = exp((p_i + q_j - X_ij) / s)`` with ``X = (cost - min cost) / epsilon`` and scalings ``u, v``
+such that ``diag(u) K diag(v)`` is the plan. The scale ``s`` starts above 1 only where ``exp(-X)`` would underflow and
+falls to 1 by factors of 4; ``log u`` and ``log v`` move into the potentials ``p, q`` when they grow. The host looks at
+the errors every few iterations only. Finished problems leave the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from monge.ot.log_domain import LogSolution, soft_transform, solve_in_log_domain
+
+# exp(-60) = 1e-26 leaves float32 twelve decades below before entries are lost.
+_SAFE_RANGE = {torch.float32: 60.0, torch.float64: 500.0}
+_ANNEAL = 4.0
+_STAGE_TOL = 0.1
+_CHECK_EVERY = 8
+_ABSORB_ABOVE = 30.0
+_LARGE = 1 << 16
+_FASTEST = 0.9999
+
+
+@dataclass
+class Solution:
+    """Potentials in units of the cost, and what is known about them; one row a problem."""
+
+    f: Tensor  # (B, N)
+    g: Tensor  # (B, M)
+    error: Tensor  # (B,)
+    iterations: Tensor  # (B,) int64
+
+
+@dataclass
+class _State:
+    """The problems still being worked on, and where each stands."""
+
+    index: Tensor  # (B',) position in the batch
+    x: Tensor  # (B', N, M) cost in units of epsilon, from 0
+    a: Tensor  # (B', N)
+    b: Tensor  # (B', M)
+    p: Tensor  # (B', N, 1)
+    q: Tensor  # (B', 1, M)
+    scale: Tensor  # (B', 1, 1)
+    omega: Tensor  # (B', 1) over-relaxation
+    previous: Tensor  # (B',) error at the last check of this stage
+    v: Tensor  # (B', M)
+
+    def keep(self, rows: Tensor) -> _State:
+        return _State(**{name: value[rows] for name, value in vars(self).items()})
+
+
+def solve_balanced(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, tol: float, max_iter: int, init_g: Tensor | None = None
+) -> Solution:
+    """Potentials of ``B`` entropic problems whose marginals sum to one.
+
+    Args:
+        cost: ``(B, N, M)``, float32 or float64; ``+inf`` forbids a pair.
+        a: ``(B, N)``, sums to one; zero weights allowed.
+        b: ``(B, M)``, sums to one.
+        epsilon: ``(B,)``, positive, in units of the cost.
+        tol: L1 marginal error at which a problem is finished.
+        max_iter: Iterations (both half steps) a problem may take, over all annealing stages.
+        init_g: ``(B, M)`` potentials to start from.
+
+    Returns:
+        Potentials ``f, g`` for the plan ``a_i b_j exp((f_i + g_j - cost_ij) / epsilon)``, in float64 where float32
+        could not resolve ``cost / epsilon`` finely enough for ``tol``.
+
+    Raises:
+        ValueError: NaN or ``-inf`` in the cost.
+    """
+    low, span = _finite_range(cost)
+    ratio = span / epsilon
+    # One rounding of the exponent must not move a plan entry by more than a tenth of the tolerance.
+    if cost.dtype == torch.float32 and float(ratio.max()) * 2**-24 > 0.1 * tol:
+        cost, a, b, low, ratio, epsilon = (t.double() for t in (cost, a, b, low, ratio, epsilon))
+        init_g = None if init_g is None else init_g.double()
+    x = (cost - low[:, None, None]) / epsilon[:, None, None]
+    state = _start(x, a, b, ratio, None if init_g is None else init_g / epsilon[:, None])
+    p, q, error, iterations = _run(state, tol, max_iter)
+    broken = ~torch.isfinite(error)
+    if bool(broken.any()):
+        p[broken], q[broken], error[broken], iterations[broken] = solve_in_log_domain(
+            x[broken], a[broken].log(), b[broken].log(), tol=tol, max_iter=max_iter
+        )
+    if not bool((a > 0).all() and (b > 0).all()):
+        p, q = _extend_to_zero_weights(x, a, b, p, q)
+    p, q = p + low[:, None] / epsilon[:, None], q  # the shift of the cost goes into one side
+    shift = 0.5 * ((b * q).nan_to_num().sum(-1) - (a * p).nan_to_num().sum(-1))[:, None]
+    return Solution((p + shift) * epsilon[:, None], (q - shift) * epsilon[:, None], error, iterations)
+
+
+def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
+    flat = cost.flatten(1)
+    low, high = torch.aminmax(flat, dim=1)
+    if bool(torch.isinf(high).any()):
+        high = flat.masked_fill(torch.isinf(flat), -math.inf).amax(1)
+        high = torch.where(high == -math.inf, low, high)
+    if not bool(torch.isfinite(low + high).all()):
+        bad = int((~torch.isfinite(low + high)).nonzero()[0, 0])
+        raise ValueError(
+            f"cost of problem {bad} holds NaN or -inf, or no finite entry at all: expected finite costs or +inf"
+        )
+    return low, high - low
+
+
+def _start(x: Tensor, a: Tensor, b: Tensor, ratio: Tensor, init_q: Tensor | None) -> _State:
+    batch, n, m = x.shape
+    p = torch.where(a > 0, 0.0, -math.inf).to(x.dtype)
+    q = torch.where(b > 0, 0.0, -math.inf).to(x.dtype)
+    if init_q is None:
+        stages = (ratio / _SAFE_RANGE[x.dtype]).clamp_min(1.0).log().div(math.log(_ANNEAL)).ceil()
+        scale = _ANNEAL**stages
+    else:
+        scale = torch.ones_like(ratio)
+        q = q + init_q
+        p = p + soft_transform(x, b.log() + q)
+    return _State(
+        index=torch.arange(batch, device=x.device),
+        x=x,
+        a=a,
+        b=b,
+        p=p.unsqueeze(2),
+        q=q.unsqueeze(1),
+        scale=scale[:, None, None],
+        omega=torch.ones(batch, 1, dtype=x.dtype, device=x.device),
+        previous=torch.full((batch,), math.inf, dtype=x.dtype, device=x.device),
+        v=b.clone(),
+    )
+
+
+class _Products:
+    """``K v`` and ``K' u`` by whichever torch call is quickest for the shape, without a new tensor per call."""
+
+    def __init__(self, kernel: Tensor) -> None:
+        self.kernel = kernel
+        batch, n, m = kernel.shape
+        self.looped = batch == 1 or (batch <= 16 and n * m >= _LARGE)
+        self.rows_out = kernel.new_empty(batch, n)
+        self.cols_out = kernel.new_empty(batch, m)
+        self.buffer = None if self.looped else torch.empty_like(kernel)
+
+    def rows(self, v: Tensor) -> Tensor:
+        if self.buffer is not None:
+            torch.mul(self.kernel, v.unsqueeze(1), out=self.buffer)
+            return torch.sum(self.buffer, 2, out=self.rows_out)
+        for k, vector, out in zip(self.kernel, v, self.rows_out):
+            torch.mv(k, vector, out=out)
+        return self.rows_out
+
+    def cols(self, u: Tensor) -> Tensor:
+        if self.buffer is not None:
+            torch.mul(self.kernel, u.unsqueeze(2), out=self.buffer)
+            return torch.sum(self.buffer, 1, out=self.cols_out)
+        for k, vector, out in zip(self.kernel, u, self.cols_out):
+            torch.mv(k.t(), vector, out=out)
+        return self.cols_out
+
+
+def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
+    batch, n, m = state.x.shape
+    p, q = state.x.new_zeros(batch, n), state.x.new_zeros(batch, m)
+    error = state.x.new_full((batch,), math.inf)
+    iterations = torch.zeros(batch, dtype=torch.int64, device=state.x.device)
+    products, spent, relaxed = _Products(_kernel(state)), 0, False
+    while True:
+        steps = min(_CHECK_EVERY, max_iter - spent)
+        u, v, next_v, now = _iterate(products, state, steps, relaxed)
+        spent += steps
+        final = state.scale[:, 0, 0] == 1.0
+        done = ((now < 0.9 * tol) & final) | ~torch.isfinite(now)
+        stage_done = (now < _STAGE_TOL) & ~final
+        log_u, log_v, next_log_v = _log(u, state.a), _log(v, state.b), _log(next_v, state.b)
+        grown = torch.maximum(log_u.abs().amax(1), next_log_v.abs().amax(1)) > _ABSORB_ABOVE
+        _choose_relaxation(state, now, steps)
+        # The one place where the host waits for the device.
+        flags = torch.stack([done.any(), done.all(), (grown | stage_done).any(), (state.omega > 1.0).any()])
+        any_done, all_done, absorb, relaxed = flags.tolist()
+        last = all_done or spent >= max_iter
+        if any_done or last:
+            leave = torch.ones_like(done) if last else done
+            rows, scale = state.index[leave], state.scale[:, 0]
+            p[rows] = (state.p[:, :, 0] + scale * log_u)[leave]
+            q[rows] = (state.q[:, 0, :] + scale * log_v)[leave]
+            # A problem stopped while still annealed has not been measured at its own epsilon.
+            error[rows] = torch.where(final, now, now.clamp_min(2.0))[leave]
+            iterations[rows] = spent
+        if last:
+            return p, q, error, iterations
+        state.v = next_v
+        if absorb:
+            _absorb(state, log_u, next_log_v, stage_done)
+        if any_done:
+            state = state.keep((~done).nonzero()[:, 0])
+        if absorb or any_done:
+            products = _Products(_kernel(state))
+
+
+def _kernel(state: _State) -> Tensor:
+    kernel = state.p + state.q  # (B', N, M)
+    kernel -= state.x
+    kernel /= state.scale
+    return kernel.exp_()
+
+
+def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Runs ``steps`` iterations; returns ``u``, the ``v`` before the last half step, the one after, and the error.
+
+    The error is that of both marginals of ``diag(u) K diag(v)``, which the products at hand give for nothing.
+    """
+    a, b, v, omega = state.a, state.b, state.v, state.omega
+    for step in range(steps):
+        rows = products.rows(v)
+        u = a / rows if step == 0 or not relaxed else _relax(u, a, rows, omega)
+        cols = products.cols(u)
+        next_v = b / cols if step + 1 == steps or not relaxed else _relax(v, b, cols, omega)
+        if step + 1 < steps:
+            v = next_v
+    error = (u * rows - a).abs_().sum(1) + (v * cols - b).abs_().sum(1)
+    return u, v, _massless_to_zero(next_v, b), error
+
+
+def _relax(scaling: Tensor, wanted: Tensor, found: Tensor, omega: Tensor) -> Tensor:
+    return scaling * _massless_to_zero(wanted / (scaling * found), wanted).pow_(omega)
+
+
+def _massless_to_zero(scaling: Tensor, weight: Tensor) -> Tensor:
+    return scaling.masked_fill(weight == 0, 0.0)
+
+
+def _choose_relaxation(state: _State, now: Tensor, steps: int) -> None:
+    """Over-relaxes by the rate seen in plain iterations, and falls back where the error grows."""
+    rate = (now / state.previous).pow(1.0 / steps)
+    plain = state.omega[:, 0] == 1.0
+    best = 2.0 / (1.0 + (1.0 - rate.clamp(0.0, _FASTEST)).sqrt())
+    chosen = torch.where(plain & (now < 0.5) & (rate > 0.3) & (rate < 1.0), best, state.omega[:, 0])
+    state.omega = torch.where((now > state.previous) & ~plain, 1.0, chosen)[:, None]
+    state.previous = now
+
+
+def _absorb(state: _State, log_u: Tensor, log_v: Tensor, stage_done: Tensor) -> None:
+    """Moves the scalings into the potentials, and goes on to the next annealing stage where one is finished."""
+    state.p = state.p + state.scale * log_u.unsqueeze(2)
+    state.q = state.q + state.scale * log_v.unsqueeze(1)
+    state.v = state.b
+    state.scale = torch.where(stage_done[:, None, None], state.scale / _ANNEAL, state.scale)
+    state.omega = torch.where(stage_done[:, None], 1.0, state.omega)
+    state.previous = torch.where(stage_done, math.inf, state.previous)
+
+
+def _log(scaling: Tensor, weight: Tensor) -> Tensor:
+    """Log of ``scaling / weight``, 0 where the weight is 0: a point without mass keeps no scaling."""
+    return torch.where(weight > 0, (scaling / weight).log(), 0.0)
+
+
+def _extend_to_zero_weights(x: Tensor, a: Tensor, b: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Potentials of points without mass: one soft c-transform of the other side's."""
+    full_p = torch.where(a > 0, p, soft_transform(x, b.log() + q.masked_fill(b == 0, 0.0)))
+    full_q = torch.where(b > 0, q, soft_transform(x.mT, a.log() + p.masked_fill(a == 0, 0.0)))
+    return full_p, full_q
