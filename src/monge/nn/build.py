@@ -16,7 +16,7 @@ from monge.nn.lenet import LeNet5, LeNetHead
 from monge.nn.weights import load_weights
 
 # The recipes let pydantic check these classes; it reads its settings from this attribute and is not needed here.
-_STRICT = {"extra": "forbid", "strict": True}
+_CHECKS = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LeNet5Config:
     embedding_dim: int = 256
     head: LeNetHead = "released"
     normalize: bool = True
-    __pydantic_config__: ClassVar[dict[str, object]] = _STRICT
+    __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
 
     def __post_init__(self) -> None:
         if self.embedding_dim < 1:
@@ -72,7 +72,7 @@ class TimmConfig:
     pretrained: bool = False
     weights: str | None = None
     normalize: bool = True
-    __pydantic_config__: ClassVar[dict[str, object]] = {**_STRICT, "strict": False}
+    __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
 
     def __post_init__(self) -> None:
         if min(self.embedding_dim, *self.hidden, self.embedding_dim) < 1:

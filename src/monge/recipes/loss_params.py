@@ -48,6 +48,22 @@ class BatchwiseOTParams(LossParams):
     include_self: bool = False
 
 
+class BatchwiseOTPresetParams(LossParams):
+    """`monge.losses.BatchwiseOTLoss` with all the settings of a released program.
+
+    Attributes:
+        preset: Which program.
+        quirks: Its settings as they are, errors included, or with their faults mended.
+        two_batches: The first half of each batch against the second half, as the released 2D and SHREC programs do,
+            instead of the batch against itself.
+    """
+
+    name: Literal["batchwise_ot_preset"] = "batchwise_ot_preset"
+    preset: Literal["mnist", "shrec14", "modelnet10", "modelnet40"]
+    quirks: Literal["corrected", "released"] = "corrected"
+    two_batches: bool = False
+
+
 class ContrastiveParams(LossParams):
     """All-pairs contrastive loss (Hadsell, Chopra, LeCun; CVPR 2006) as PML has it: hinges on the distance itself.
 
@@ -153,7 +169,7 @@ BaselineParams = (
 )
 """Parameters of the losses that come from pytorch-metric-learning."""
 
-LossConfig = Annotated[BatchwiseOTParams | BaselineParams, Field(discriminator="name")]
+LossConfig = Annotated[BatchwiseOTParams | BatchwiseOTPresetParams | BaselineParams, Field(discriminator="name")]
 """The ``loss:`` section of a recipe."""
 
 LOSS_NAMES: tuple[str, ...] = (
@@ -166,7 +182,7 @@ LOSS_NAMES: tuple[str, ...] = (
     "multi_similarity",
     "proxy_anchor",
 )
-"""Every ``loss.name``, monge's own first; the order of the rows in a comparison of all of them."""
+"""Every ``loss.name`` but the released presets, monge's own first; the order of the rows in a comparison of them."""
 
 
 def check_loss(values: Mapping[str, Any]) -> LossConfig:
