@@ -3,5 +3,13 @@
 from monge.ot.cost import pairwise_cost
 from monge.ot.sinkhorn import sinkhorn
 from monge.ot.transport import Transport
+from monge.ot.variants import sinkhorn_dustbin, sinkhorn_partial, sinkhorn_unbalanced
 
-__all__ = ["Transport", "pairwise_cost", "sinkhorn"]
+__all__ = [
+    "Transport",
+    "pairwise_cost",
+    "sinkhorn",
+    "sinkhorn_dustbin",
+    "sinkhorn_partial",
+    "sinkhorn_unbalanced",
+]

@@ -30,13 +30,13 @@ def report_unconverged(error: Tensor, tol: float, on_fail: OnFail) -> None:
         raise ValueError(f"on_fail is {on_fail!r}: expected 'warn', 'raise' or 'ignore'")
     if on_fail == "ignore" or torch.compiler.is_compiling():
         return
-    worst = error.detach().nan_to_num(nan=float("inf")).max()
-    if float(worst) <= tol:
+    if bool((error.detach() <= tol).all()):
         return
+    worst = float(error.detach().max())
     failed = int((~(error <= tol)).sum())
     message = (
-        f"{failed} of {error.numel()} transport problems did not reach a marginal error of {tol:g} (worst {float(worst):.2g}): "
-        "raise max_iter, tol or epsilon, or read Transport.converged"
+        f"{failed} of {error.numel()} transport problems did not reach a marginal error of {tol:g} "
+        f"(worst {worst:.2g}): raise max_iter, tol or epsilon, or read Transport.converged"
     )
     if on_fail == "raise":
         raise RuntimeError(message)

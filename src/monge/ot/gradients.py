@@ -79,7 +79,7 @@ class ImplicitPotentials(torch.autograd.Function):
         return f.clone(), g.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_f: Tensor, grad_g: Tensor) -> tuple[Tensor | None, ...]:
         """Solves the transposed marginal system; see the notes in ``docs/engine.md``."""
         cost, a, b, epsilon, f, g = ctx.saved_tensors

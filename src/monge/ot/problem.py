@@ -52,6 +52,11 @@ def pose(
         flat = flat.masked_fill(~columns.unsqueeze(1), 0.0)
     weights_a = _weights("a", a, rows, batch_shape, n, flat)
     weights_b = _weights("b", b, columns, batch_shape, m, flat)
+    # A problem without any row or column that exists has no mass on the other side either.
+    if rows is not None:
+        weights_b = weights_b * rows.any(1, keepdim=True)
+    if columns is not None:
+        weights_a = weights_a * columns.any(1, keepdim=True)
     return Problem(
         flat, weights_a, weights_b, _epsilon(epsilon, relative, flat, batch_shape, rows, columns), batch_shape
     )
@@ -148,3 +153,9 @@ def check_weights(a: Tensor, b: Tensor, epsilon: Tensor, *, balanced: bool) -> N
             f"marginals of problem {worst} have different mass: a sums to {float(sum_a[worst]):.6g} and b to "
             f"{float(sum_b[worst]):.6g}; rescale them, or use sinkhorn_unbalanced or sinkhorn_partial"
         )
+
+
+def safe_log(weights: Tensor) -> Tensor:
+    """Log that is ``-inf`` at 0, with gradient 0 there instead of NaN."""
+    positive = weights > 0
+    return torch.where(positive, torch.where(positive, weights, 1.0).log(), -torch.inf)

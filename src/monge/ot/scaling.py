@@ -92,8 +92,9 @@ def solve_balanced(
         )
     if not bool((a > 0).all() and (b > 0).all()):
         p, q = _extend_to_zero_weights(x, a, b, p, q)
-    p, q = p + low[:, None] / epsilon[:, None], q  # the shift of the cost goes into one side
-    shift = 0.5 * ((b * q).nan_to_num().sum(-1) - (a * p).nan_to_num().sum(-1))[:, None]
+    # An infeasible problem has no potentials; its error says so, and zeros keep its plan free of NaN.
+    p, q = (torch.where(torch.isfinite(t), t, 0.0) for t in (p + (low / epsilon)[:, None], q))
+    shift = 0.5 * ((b * q).sum(1) - (a * p).sum(1))[:, None]
     return Solution((p + shift) * epsilon[:, None], (q - shift) * epsilon[:, None], error, iterations)
 
 
@@ -112,7 +113,7 @@ def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _start(x: Tensor, a: Tensor, b: Tensor, ratio: Tensor, init_q: Tensor | None) -> _State:
-    batch, n, m = x.shape
+    batch = x.shape[0]
     p = torch.where(a > 0, 0.0, -math.inf).to(x.dtype)
     q = torch.where(b > 0, 0.0, -math.inf).to(x.dtype)
     if init_q is None:
@@ -216,6 +217,7 @@ def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> t
     The error is that of both marginals of ``diag(u) K diag(v)``, which the products at hand give for nothing.
     """
     a, b, v, omega = state.a, state.b, state.v, state.omega
+    u = a
     for step in range(steps):
         rows = products.rows(v)
         u = a / rows if step == 0 or not relaxed else _relax(u, a, rows, omega)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -12,7 +11,7 @@ from monge.ot.convergence import OnFail, report_unconverged
 from monge.ot.gradients import EnvelopeValue, implicit_potentials, plan_from
 from monge.ot.log_domain import solve_in_log_domain
 from monge.ot.operators import balanced_potentials
-from monge.ot.problem import Problem, check_weights, pose, unit_mass
+from monge.ot.problem import Problem, check_weights, pose, safe_log, unit_mass
 from monge.ot.scaling import Solution
 from monge.ot.transport import Transport
 
@@ -99,17 +98,11 @@ def _unrolled(unit: Problem, tol: float, max_iter: int, init_g: Tensor | None) -
     x = unit.cost / unit.epsilon[:, None, None]
     init_q = None if init_g is None else init_g / unit.epsilon[:, None].detach()
     p, q, error, iterations = solve_in_log_domain(
-        x, _safe_log(unit.a), _safe_log(unit.b), tol=tol, max_iter=max_iter, init_q=init_q
+        x, safe_log(unit.a), safe_log(unit.b), tol=tol, max_iter=max_iter, init_q=init_q
     )
     f, g = p * unit.epsilon[:, None], q * unit.epsilon[:, None]
     shift = 0.5 * ((g * unit.b).sum(1) - (f * unit.a).sum(1)).unsqueeze(1)
     return Solution(f + shift, g - shift, error, iterations)
-
-
-def _safe_log(weights: Tensor) -> Tensor:
-    """Log with ``-inf`` and no gradient, rather than NaN, at 0."""
-    positive = weights > 0
-    return torch.where(positive, torch.where(positive, weights, 1.0).log(), -torch.inf)
 
 
 def _transport(unit: Problem, mass: Tensor, solution: Solution, converged: Tensor, grad: Gradient) -> Transport:
