@@ -1,1 +1,24 @@
+"""Losses: each a pure function that reads like its formula, and a thin module around it."""
 
+from __future__ import annotations
+
+from monge.losses.batchwise_ot import (
+    BatchwiseOTLoss,
+    BatchwiseOTTerms,
+    batchwise_ot_loss,
+    batchwise_ot_weights,
+)
+from monge.losses.memory import CrossBatchMemory
+from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan
+from monge.losses.released import ReleasedSweeps
+
+__all__ = [
+    "BatchwiseOTLoss",
+    "BatchwiseOTTerms",
+    "CrossBatchMemory",
+    "PlanDiagnostics",
+    "ReleasedSweeps",
+    "batchwise_ot_loss",
+    "batchwise_ot_weights",
+    "diagnose_plan",
+]

@@ -1,0 +1,282 @@
+"""Batch-wise optimal transport loss: every pair of a batch, weighted by a plan that seeks out the hard ones.
+
+Source: L. Xu, H. Sun, Y. Liu, "Learning with batch-wise optimal transport loss for 3D shape recognition", CVPR 2019,
+arXiv 1903.08923; cited here as [BWOT].
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from monge.errors import UniformPlanWarning
+from monge.losses.batch_plan import PlanGradient, batch_plan
+from monge.losses.pairs import IndicesTuple, Negative, pair_costs, pair_masks
+from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan, reweights_nothing
+from monge.losses.presets import PresetName, Quirks, preset_settings
+from monge.losses.released import ReleasedSweeps
+
+# How often (in calls) the module looks whether its plan is uniform; each look waits for the device once.
+_CALLS_BETWEEN_LOOKS = 100
+
+
+class BatchwiseOTTerms(NamedTuple):
+    """What the loss is made of, for every pair of the batch with the reference set; all of shape ``(N, M)``.
+
+    Attributes:
+        plan: Transport plan T, the importance weight of each pair; sums to 1, 0 at pairs that do not count.
+        positive: M+, what each pair would cost if it were positive.
+        negative: M-, what each pair would cost if it were negative.
+        cost: M, which is M+ at positive and M- at negative pairs.
+        ground_cost: G = exp(-gamma M), the cost of the transport problem: hard pairs are cheap.
+        same: True at positive pairs, bool.
+        support: True at pairs that count, bool; ``None`` means all of them.
+    """
+
+    plan: Tensor
+    positive: Tensor
+    negative: Tensor
+    cost: Tensor
+    ground_cost: Tensor
+    same: Tensor
+    support: Tensor | None
+
+
+def batchwise_ot_loss(terms: BatchwiseOTTerms, *, power: float = 1.0, half: bool = True) -> Tensor:
+    """``L = 1/2 sum_ij T_ij M_ij``, the total cost of the pairs under the plan [BWOT, final loss].
+
+    Args:
+        terms: From `batchwise_ot_weights`.
+        power: Exponent of M, at least 1; the released 2D program has 2.
+        half: Keep the factor 1/2; the released programs drop it.
+
+    Returns:
+        Scalar, float32 or float64.
+
+    Example:
+        >>> embeddings = torch.tensor([[0.0, 0.0], [0.6, 0.0]])
+        >>> batchwise_ot_loss(batchwise_ot_weights(embeddings, torch.tensor([0, 1])))  # 1/2 (1 - 0.36)
+        tensor(0.3200)
+    """
+    cost = terms.cost if power == 1.0 else terms.cost**power  # (N, M)
+    return (0.5 if half else 1.0) * (terms.plan * cost).sum()
+
+
+def batchwise_ot_weights(
+    embeddings: Tensor,
+    labels: Tensor | None,
+    ref_emb: Tensor | None = None,
+    ref_labels: Tensor | None = None,
+    *,
+    indices_tuple: IndicesTuple | None = None,
+    margin: float = 1.0,
+    gamma: float = 10.0,
+    epsilon: float = 0.2,
+    negative: Negative = "hinge_sq_dist",
+    pos_margin: float = 0.0,
+    plan_gradient: PlanGradient = "detach",
+    include_self: bool = False,
+    tol: float = 1e-3,
+    sweeps: ReleasedSweeps | None = None,
+) -> BatchwiseOTTerms:
+    """Importance weights T and pair costs M+, M- of a batch against itself or against a reference set [BWOT].
+
+    ``T = argmin <T, G> - epsilon H(T)`` over the plans with uniform marginals, ``G = exp(-gamma M)``. For plans over
+    some of the pairs (no diagonal, or a miner's tuple) see `monge.losses.batch_plan`.
+
+    Args:
+        embeddings: Floats ``(N, D)``; half precision is computed in float32, also under autocast.
+        labels: Integers ``(N,)``; may be ``None`` beside an ``indices_tuple``.
+        ref_emb: Reference embeddings ``(M, D)``; ``None`` means the batch against itself.
+        ref_labels: Integers ``(M,)``, needed beside ``ref_emb`` unless there is an ``indices_tuple``.
+        indices_tuple: Triplets or pairs of a miner: only these pairs count, and it alone says which are positive.
+        margin: Distance at which a negative pair stops costing: squared distance for ``hinge_sq_dist``, plain
+            distance for ``dist_hinge_sq``.
+        gamma: Sharpness of the ground cost.
+        epsilon: Entropic regularisation, the paper's 1/lambda, in units of G (which lies in (0, 1]).
+        negative: ``"hinge_sq_dist"``: M+ = max(0, d^2 - pos_margin), M- = max(0, margin - d^2);
+            ``"dist_hinge_sq"``: M+ = max(0, d - pos_margin)^2, M- = max(0, margin - d)^2.
+        pos_margin: Distance, in the unit of ``margin``, below which a positive pair costs nothing.
+        plan_gradient: ``"detach"``: T is a constant [BWOT]. ``"kernel"``: T's kernel is differentiated with its
+            scalings held, as the released TensorFlow programs do. ``"full"``: the true derivative of T.
+        include_self: Count the pairs ``(i, i)`` of a batch against itself (as positives at distance 0).
+        tol: Marginal error (L1, both sides) at which the plan is accepted.
+        sweeps: Run a fixed number of Sinkhorn sweeps, as the released programs do, instead of solving to ``tol``.
+
+    Returns:
+        The terms, float32 or float64. ``plan`` carries a gradient only if ``plan_gradient`` is not ``"detach"``.
+
+    Raises:
+        ValueError: Shapes that do not fit, missing labels, an unknown option, or ``sweeps`` for a miner's pairs.
+
+    Example:
+        >>> terms = batchwise_ot_weights(torch.tensor([[0.0], [0.1], [2.0]]), torch.tensor([0, 0, 1]))
+        >>> terms.plan.sum(1)  # uniform marginals, nothing on the diagonal
+        tensor([0.3333, 0.3333, 0.3333])
+    """
+    # A batch of one has no other pair; its pair with itself costs nothing.
+    exclude_diagonal = ref_emb is None and not include_self and embeddings.shape[0] > 1
+    if ref_emb is not None and ref_labels is None and indices_tuple is None:
+        raise ValueError("ref_emb came without ref_labels: pass both, or an indices_tuple")
+    n, m = embeddings.shape[0], (embeddings if ref_emb is None else ref_emb).shape[0]
+    masks = pair_masks(n, m, embeddings.device, labels, ref_labels, indices_tuple, exclude_diagonal=exclude_diagonal)
+    positive, negative_cost = pair_costs(embeddings, ref_emb, form=negative, margin=margin, pos_margin=pos_margin)
+    cost = torch.where(masks.same, positive, negative_cost)  # (N, M)
+    ground_cost = torch.exp(-gamma * (cost.detach() if plan_gradient == "detach" else cost))  # (N, M)
+    plan = batch_plan(ground_cost, masks, epsilon=epsilon, gradient=plan_gradient, tol=tol, sweeps=sweeps)  # (N, M)
+    return BatchwiseOTTerms(plan, positive, negative_cost, cost, ground_cost, masks.same, masks.support)
+
+
+class BatchwiseOTLoss(nn.Module):
+    """Batch-wise optimal transport loss as a module, called like a metric loss of pytorch-metric-learning.
+
+    ``L = 1/2 sum_ij T_ij M_ij`` with ``M = M+`` (squared distance) for pairs of one class and ``M = M-`` (hinge of the
+    margin) for the others, and T the entropic plan for the ground cost ``exp(-gamma M)``, which gives hard pairs most
+    of the mass [BWOT]. Warns once, with `monge.errors.UniformPlanWarning`, when the plan is within 2 % of uniform
+    although some pairs are much harder than others; outside of `torch.compile` only.
+
+    Args:
+        power: See `batchwise_ot_loss`.
+        half: See `batchwise_ot_loss`.
+
+    The other arguments are those of `batchwise_ot_weights`.
+
+    Raises:
+        ValueError: A value outside its range.
+
+    Example:
+        >>> loss = BatchwiseOTLoss()
+        >>> embeddings = torch.nn.functional.normalize(torch.randn(8, 4), dim=1).requires_grad_()
+        >>> loss(embeddings, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])).backward()
+        >>> embeddings.grad.shape
+        torch.Size([8, 4])
+    """
+
+    def __init__(
+        self,
+        *,
+        margin: float = 1.0,
+        gamma: float = 10.0,
+        epsilon: float = 0.2,
+        negative: Negative = "hinge_sq_dist",
+        pos_margin: float = 0.0,
+        power: float = 1.0,
+        half: bool = True,
+        plan_gradient: PlanGradient = "detach",
+        include_self: bool = False,
+        tol: float = 1e-3,
+        sweeps: ReleasedSweeps | None = None,
+    ) -> None:
+        super().__init__()
+        if negative not in get_args(Negative) or plan_gradient not in get_args(PlanGradient):
+            raise ValueError(
+                f"negative is one of {get_args(Negative)} and plan_gradient one of {get_args(PlanGradient)}, "
+                f"found {negative!r} and {plan_gradient!r}"
+            )
+        if min(margin, gamma, epsilon, tol) <= 0 or pos_margin < 0 or power < 1:
+            raise ValueError(
+                "margin, gamma, epsilon and tol must be positive, pos_margin not negative, power at least 1"
+            )
+        self.margin, self.gamma, self.epsilon = margin, gamma, epsilon
+        self.negative, self.pos_margin = negative, pos_margin
+        # `half` is a method of nn.Module.
+        self.power, self.with_half = power, half
+        self.plan_gradient, self.include_self = plan_gradient, include_self
+        self.tol, self.sweeps = tol, sweeps
+        self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
+        self._calls = 0
+        self._warned = False
+
+    @classmethod
+    def preset(cls, name: PresetName, *, quirks: Quirks = "corrected") -> BatchwiseOTLoss:
+        """The loss with the settings of a released program; `monge.losses.presets` lists them all.
+
+        Args:
+            name: ``"mnist"``, ``"shrec14"``, ``"modelnet10"`` or ``"modelnet40"``.
+            quirks: ``"released"`` computes what the program computes, errors included; ``"corrected"`` keeps its
+                margins and its form of the hinges and mends the rest.
+
+        Raises:
+            ValueError: An unknown name or choice of quirks.
+
+        Example:
+            >>> BatchwiseOTLoss.preset("shrec14", quirks="released").sweeps
+            ReleasedSweeps(iterations=20, guard=1e-12, reversed_sign=False)
+        """
+        return cls(**preset_settings(name, quirks))
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor | None = None,
+        indices_tuple: IndicesTuple | None = None,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Returns the loss, a scalar of dtype float32 or float64; arguments as in `batchwise_ot_weights`."""
+        terms = self.terms(embeddings, labels, indices_tuple, ref_emb, ref_labels)
+        self._last = (terms.plan.detach(), terms.cost.detach(), terms.support)
+        if not torch.compiler.is_compiling():
+            self._look(terms)
+        return batchwise_ot_loss(terms, power=self.power, half=self.with_half)
+
+    def terms(
+        self,
+        embeddings: Tensor,
+        labels: Tensor | None = None,
+        indices_tuple: IndicesTuple | None = None,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> BatchwiseOTTerms:
+        """Returns plan and pair costs under this loss's settings; arguments as in `batchwise_ot_weights`."""
+        return batchwise_ot_weights(
+            embeddings,
+            labels,
+            ref_emb,
+            ref_labels,
+            indices_tuple=indices_tuple,
+            margin=self.margin,
+            gamma=self.gamma,
+            epsilon=self.epsilon,
+            negative=self.negative,
+            pos_margin=self.pos_margin,
+            plan_gradient=self.plan_gradient,
+            include_self=self.include_self,
+            tol=self.tol,
+            sweeps=self.sweeps,
+        )
+
+    def diagnostics(self) -> PlanDiagnostics:
+        """Figures on the plan of the last call, as scalar tensors without gradient; computed when asked for.
+
+        Raises:
+            RuntimeError: The loss has not been called yet.
+        """
+        if self._last is None:
+            raise RuntimeError("diagnostics() describes the last call, and the loss has not been called yet")
+        plan, cost, support = self._last
+        return diagnose_plan(plan, cost, support, gamma=self.gamma)
+
+    def _look(self, terms: BatchwiseOTTerms) -> None:
+        # Reading the answer waits for the device, so this looks only now and then, and never again once it has warned.
+        due = self._calls % _CALLS_BETWEEN_LOOKS == 0
+        self._calls += 1
+        if self._warned or not due:
+            return
+        scale = self.margin if self.negative == "hinge_sq_dist" else self.margin**2
+        if reweights_nothing(terms.plan, terms.cost, terms.support, scale=scale):
+            self._warned = True
+            warnings.warn(
+                "the transport plan is within 2 % of uniform, so hard and easy pairs weigh the same: lower epsilon "
+                f"(now {self.epsilon:g}; 0.2 re-weights ground costs in (0, 1] well) or fit gamma (now {self.gamma:g}) "
+                "to the pair costs",
+                UniformPlanWarning,
+                stacklevel=4,
+            )
+
+    def extra_repr(self) -> str:
+        """Settings as they were given."""
+        return f"margin={self.margin}, gamma={self.gamma}, epsilon={self.epsilon}, negative={self.negative!r}"

@@ -1,0 +1,154 @@
+"""The pairs of a batch: which of them count, which are positive, and what each would cost; dense, never index lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from monge.ot import pairwise_cost
+
+Negative = Literal["hinge_sq_dist", "dist_hinge_sq"]
+
+IndicesTuple = Sequence[Tensor]
+"""A miner's answer: ``(anchors, positives, negatives)`` or ``(anchors, positives, anchors, negatives)``.
+
+Plain tuples (pytorch-metric-learning 2) and named tuples (version 3) alike; each entry is a 1-D integer tensor.
+"""
+
+
+class PairMasks(NamedTuple):
+    """Dense masks over all ``(N, M)`` pairs of a batch and a reference set.
+
+    Attributes:
+        same: True at positive pairs, bool ``(N, M)``.
+        support: True at the pairs that count, bool ``(N, M)``; ``None`` means all of them.
+        balanced: Whether every row has as many pairs as every other, and every column too.
+    """
+
+    same: Tensor
+    support: Tensor | None
+    balanced: bool
+
+
+def pair_masks(
+    n: int,
+    m: int,
+    device: torch.device,
+    labels: Tensor | None,
+    ref_labels: Tensor | None,
+    indices_tuple: IndicesTuple | None,
+    *,
+    exclude_diagonal: bool,
+) -> PairMasks:
+    """Says which pairs count and which of them are positive.
+
+    An ``indices_tuple`` decides alone, as in pytorch-metric-learning: only the pairs it names count, labels are not
+    looked at, a pair named several times counts once, and a pair named as both is positive. Without one, pairs of
+    equal labels are positive and all others negative.
+
+    Args:
+        n: Size of the batch.
+        m: Size of the reference set.
+        device: Where the masks go.
+        labels: Labels of the batch, integers ``(N,)``; may be ``None`` beside an ``indices_tuple``.
+        ref_labels: Labels of the reference set, integers ``(M,)``; ``None`` means ``labels``.
+        indices_tuple: Triplets or pairs from a miner, or ``None``.
+        exclude_diagonal: Leave out pair ``(i, i)``; used only without ``indices_tuple``.
+
+    Raises:
+        ValueError: Labels are missing or have the wrong shape, or the tuple has neither 3 nor 4 entries.
+
+    Example:
+        >>> labels = torch.tensor([0, 0, 1])
+        >>> pair_masks(3, 3, labels.device, labels, None, None, exclude_diagonal=True).same.int()
+        tensor([[1, 1, 0],
+                [1, 1, 0],
+                [0, 0, 1]], dtype=torch.int32)
+    """
+    if indices_tuple is not None:
+        positive, negative = named_pairs(indices_tuple, n, m, device)
+        return PairMasks(positive, positive | negative, balanced=False)
+    if labels is None:
+        raise ValueError("labels are needed unless an indices_tuple says which pairs are positive and negative")
+    ref_labels = labels if ref_labels is None else ref_labels
+    if labels.shape != (n,) or ref_labels.shape != (m,):
+        raise ValueError(
+            f"labels need one entry per embedding: found {tuple(labels.shape)} and {tuple(ref_labels.shape)}, "
+            f"expected {(n,)} and {(m,)}"
+        )
+    same = labels.to(device).unsqueeze(1) == ref_labels.to(device).unsqueeze(0)  # (N, M)
+    support = ~torch.eye(n, dtype=torch.bool, device=device) if exclude_diagonal else None  # (N, M)
+    return PairMasks(same, support, balanced=True)
+
+
+def named_pairs(indices_tuple: IndicesTuple, n: int, m: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Turns a miner's index tuple into two dense masks, positive and negative pairs, each bool ``(N, M)``.
+
+    Args:
+        indices_tuple: Triplets (3 tensors) or pairs (4 tensors); anchors index the batch, the rest the reference set.
+        n: Size of the batch.
+        m: Size of the reference set.
+        device: Where the masks go.
+
+    Raises:
+        ValueError: The tuple has neither 3 nor 4 entries.
+
+    Example:
+        >>> triplets = (torch.tensor([0]), torch.tensor([1]), torch.tensor([2]))
+        >>> positive, negative = named_pairs(triplets, 3, 3, torch.device("cpu"))
+        >>> positive.nonzero().tolist(), negative.nonzero().tolist()
+        ([[0, 1]], [[0, 2]])
+    """
+    if len(indices_tuple) == 3:
+        anchors, positives, negatives = indices_tuple
+        negative_anchors = anchors
+    elif len(indices_tuple) == 4:
+        anchors, positives, negative_anchors, negatives = indices_tuple
+    else:
+        raise ValueError(f"indices_tuple needs 3 (triplets) or 4 (pairs) tensors, found {len(indices_tuple)}")
+    return _mask(anchors, positives, n, m, device), _mask(negative_anchors, negatives, n, m, device)
+
+
+def _mask(rows: Tensor, columns: Tensor, n: int, m: int, device: torch.device) -> Tensor:
+    named = torch.zeros(n, m, dtype=torch.bool, device=device)  # (N, M)
+    # An empty tuple of a miner may come as float; indices are integers whatever it held.
+    where = (rows.to(device, torch.long), columns.to(device, torch.long))
+    return named.index_put(where, torch.ones((), dtype=torch.bool, device=device))
+
+
+def pair_costs(
+    embeddings: Tensor, ref_emb: Tensor | None, *, form: Negative, margin: float, pos_margin: float
+) -> tuple[Tensor, Tensor]:
+    """Cost M+ of every pair were it positive, and M- were it negative.
+
+    Args:
+        embeddings: Floats ``(N, D)``; half precision is computed in float32.
+        ref_emb: Floats ``(M, D)``; ``None`` means the batch against itself.
+        form: ``"hinge_sq_dist"``: M+ = max(0, d^2 - pos_margin), M- = max(0, margin - d^2);
+            ``"dist_hinge_sq"``: M+ = max(0, d - pos_margin)^2, M- = max(0, margin - d)^2.
+        margin: Beyond it a negative pair costs nothing; unit as in ``form``.
+        pos_margin: Below it a positive pair costs nothing; unit as in ``form``.
+
+    Returns:
+        M+ and M-, each ``(N, M)``, float32 or float64.
+
+    Raises:
+        ValueError: An unknown form.
+
+    Example:
+        >>> points = torch.tensor([[0.0], [0.5]])
+        >>> positive, negative = pair_costs(points, None, form="hinge_sq_dist", margin=1.0, pos_margin=0.0)
+        >>> positive[0].tolist(), negative[0].tolist()
+        ([0.0, 0.25], [1.0, 0.75])
+    """
+    if form == "hinge_sq_dist":
+        squared = pairwise_cost(embeddings, ref_emb, metric="sqeuclidean")  # (N, M)
+        positive = torch.relu(squared - pos_margin) if pos_margin else squared
+        return positive, torch.relu(margin - squared)
+    if form == "dist_hinge_sq":
+        distance = pairwise_cost(embeddings, ref_emb, metric="euclidean")  # (N, M)
+        return torch.relu(distance - pos_margin).square(), torch.relu(margin - distance).square()
+    raise ValueError(f"negative is one of {', '.join(get_args(Negative))}, found {form!r}")
