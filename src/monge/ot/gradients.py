@@ -39,6 +39,14 @@ def implicit_potentials(
     return f + shift, g - shift
 
 
+def fixed_plan_from(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """The same plan with fewer passes over memory, for use outside autograd: weights enter as logs."""
+    inverse = epsilon.reciprocal()[:, None]
+    rows, columns = f * inverse + a.log(), g * inverse + b.log()
+    exponent = rows.unsqueeze(2) + columns.unsqueeze(1)  # (B, N, M)
+    return exponent.sub_(cost * inverse.unsqueeze(2)).exp_().to(cost.dtype)
+
+
 class EnvelopeValue(torch.autograd.Function):
     """Optimal value ``<f, a> + <g, b>`` with its envelope gradient; twice differentiable."""
 
@@ -56,7 +64,8 @@ class EnvelopeValue(torch.autograd.Function):
         if torch.is_grad_enabled():
             f, g = implicit_potentials(cost, a, b, epsilon, f, g)
         needs = ctx.needs_input_grad
-        plan = plan_from(cost, a, b, epsilon, f, g) if needs[0] or needs[3] else None
+        make_plan = plan_from if torch.is_grad_enabled() else fixed_plan_from
+        plan = make_plan(cost, a, b, epsilon, f, g) if needs[0] or needs[3] else None
         grad_cost = grad[:, None, None] * plan if needs[0] else None
         grad_a = (grad[:, None] * f).to(a.dtype) if needs[1] else None
         grad_b = (grad[:, None] * g).to(b.dtype) if needs[2] else None

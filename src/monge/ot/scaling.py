@@ -24,6 +24,7 @@ _CHECK_EVERY = 8
 _ABSORB_ABOVE = 30.0
 _LARGE = 1 << 16
 _FASTEST = 0.9999
+_RELAX_BELOW = 0.5
 
 
 @dataclass
@@ -100,7 +101,7 @@ def solve_balanced(
 
 def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
     flat = cost.flatten(1)
-    low, high = torch.aminmax(flat, dim=1)
+    low, high = flat.amin(1), flat.amax(1)
     if bool(torch.isinf(high).any()):
         high = flat.masked_fill(torch.isinf(flat), -math.inf).amax(1)
         high = torch.where(high == -math.inf, low, high)
@@ -172,7 +173,8 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
     iterations = torch.zeros(batch, dtype=torch.int64, device=state.x.device)
     products, spent, relaxed = _Products(_kernel(state)), 0, False
     while True:
-        steps = min(_CHECK_EVERY, max_iter - spent)
+        # Wide regularisation is done in a handful of iterations: look early once.
+        steps = min(_CHECK_EVERY if spent else _CHECK_EVERY // 2, max_iter - spent)
         u, v, next_v, now = _iterate(products, state, steps, relaxed)
         spent += steps
         final = state.scale[:, 0, 0] == 1.0
@@ -199,16 +201,17 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
         if absorb:
             _absorb(state, log_u, next_log_v, stage_done)
         if any_done:
-            state = state.keep((~done).nonzero()[:, 0])
-        if absorb or any_done:
+            kept = (~done).nonzero()[:, 0]
+            state = state.keep(kept)
+        if absorb:
             products = _Products(_kernel(state))
+        elif any_done:
+            products = _Products(products.kernel[kept])
 
 
 def _kernel(state: _State) -> Tensor:
-    kernel = state.p + state.q  # (B', N, M)
-    kernel -= state.x
-    kernel /= state.scale
-    return kernel.exp_()
+    kernel = torch.sub(state.p + state.q, state.x)  # (B', N, M)
+    return kernel.div_(state.scale).exp_()
 
 
 def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -238,12 +241,18 @@ def _massless_to_zero(scaling: Tensor, weight: Tensor) -> Tensor:
 
 
 def _choose_relaxation(state: _State, now: Tensor, steps: int) -> None:
-    """Over-relaxes by the rate seen in plain iterations, and falls back where the error grows."""
-    rate = (now / state.previous).pow(1.0 / steps)
-    plain = state.omega[:, 0] == 1.0
-    best = 2.0 / (1.0 + (1.0 - rate.clamp(0.0, _FASTEST)).sqrt())
-    chosen = torch.where(plain & (now < 0.5) & (rate > 0.3) & (rate < 1.0), best, state.omega[:, 0])
-    state.omega = torch.where((now > state.previous) & ~plain, 1.0, chosen)[:, None]
+    """Sets the over-relaxation from the rate seen, and falls back to none where the error grows.
+
+    For successive over-relaxation by ``w`` with rate ``r``, the rate of plain iterations is
+    ``(r + w - 1)^2 / (r w^2)`` (Young 1971), and the best ``w`` is ``2 / (1 + sqrt(1 - rate))``.
+    """
+    rate = (now / state.previous).pow(1.0 / steps).clamp(1e-3, 1.0)
+    omega = state.omega[:, 0]
+    plain_rate = ((rate + omega - 1.0).square() / (rate * omega.square())).clamp(0.0, _FASTEST)
+    best = 2.0 / (1.0 + (1.0 - plain_rate).sqrt())
+    usable = (now < _RELAX_BELOW) & (rate > omega - 1.0) & torch.isfinite(state.previous)
+    chosen = torch.where(usable, torch.maximum(best, omega), omega)
+    state.omega = torch.where(now > state.previous, 1.0, chosen)[:, None]
     state.previous = now
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from monge.ot.convergence import OnFail, report_unconverged
-from monge.ot.gradients import EnvelopeValue, implicit_potentials, plan_from
+from monge.ot.gradients import EnvelopeValue, fixed_plan_from, implicit_potentials, plan_from
 from monge.ot.log_domain import solve_in_log_domain
 from monge.ot.operators import balanced_potentials
 from monge.ot.problem import Problem, check_weights, pose, safe_log, unit_mass
@@ -126,6 +126,8 @@ def _transport(unit: Problem, mass: Tensor, solution: Solution, converged: Tenso
 
     def make_plan() -> Tensor:
         with torch.autocast(device_type=cost.device.type, enabled=False):
+            if grad in ("envelope", "none"):
+                return unit.unflatten(fixed_plan_from(*fixed).mul_(plan_mass[:, None, None]))
             return unit.unflatten(plan_mass[:, None, None] * plan_from(*fixed))
 
     def linear_cost(plan: Tensor) -> Tensor:
