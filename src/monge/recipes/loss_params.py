@@ -201,15 +201,18 @@ def check_loss(values: Mapping[str, Any]) -> LossConfig:
         Traceback (most recent call last):
         monge.errors.RecipeError: loss.magin: no such parameter; triplet has margin
     """
-    if values.get("name") not in LOSS_NAMES:
-        raise RecipeError(f"loss.name: found {values.get('name')!r}, expected one of {', '.join(LOSS_NAMES)}")
+    models = {one.model_fields["name"].default: one for one in LossParams.__subclasses__()}
+    name = values.get("name")
+    if name not in models:
+        raise RecipeError(f"loss.name: found {name!r}, expected one of {', '.join(models)}")
     try:
         return cast(LossConfig, TypeAdapter[Any](LossConfig).validate_python(dict(values)))
     except ValidationError as error:
         first = error.errors()[0]
-    key, name = first["loc"][-1], first["loc"][0]
+    key = first["loc"][-1]
     if first["type"] == "extra_forbidden":
-        model = next(one for one in LossParams.__subclasses__() if one.model_fields["name"].default == name)
-        known = ", ".join(field for field in model.model_fields if field != "name")
+        known = ", ".join(field for field in models[name].model_fields if field != "name")
         raise RecipeError(f"loss.{key}: no such parameter; {name} has {known}")
+    if first["type"] == "missing":
+        raise RecipeError(f"loss.{key}: missing, {name} needs it")
     raise RecipeError(f"loss.{key}: found {first['input']!r}, {first['msg'][:1].lower()}{first['msg'][1:]}")
