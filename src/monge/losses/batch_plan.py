@@ -76,13 +76,11 @@ def _converged(
     if masks.balanced:
         cost = ground_cost.masked_fill(~support, torch.inf)  # (N, M)
         return sinkhorn(cost, epsilon=epsilon, tol=tol, grad=grad).plan
-    rows, columns = support.sum(1), support.sum(0)  # (N,), (M,)
+    rows, columns = (support.sum(side, dtype=ground_cost.dtype) for side in (1, 0))  # (N,), (M,)
     total = rows.sum()
     # Rows and columns without a pair carry no mass and keep finite costs. If no pair counts at all, the problem is
     # solved as if all did, and its plan emptied.
     forbidden = ~support & (rows > 0).unsqueeze(1) & (columns > 0)
-    a, b = (
-        torch.where(total > 0, count / total, 1.0 / count.numel()).to(ground_cost.dtype) for count in (rows, columns)
-    )
+    a, b = (torch.where(total > 0, count / total, 1.0 / count.numel()) for count in (rows, columns))
     cost = ground_cost.masked_fill(forbidden, torch.inf)
     return sinkhorn(cost, a, b, epsilon=epsilon, tol=tol, grad=grad).plan.masked_fill(~support, 0.0)

@@ -274,7 +274,7 @@ class BatchwiseOTLoss(nn.Module):
                 f"(now {self.epsilon:g}; 0.2 re-weights ground costs in (0, 1] well) or fit gamma (now {self.gamma:g}) "
                 "to the pair costs",
                 UniformPlanWarning,
-                stacklevel=4,
+                stacklevel=5,  # past the two frames of nn.Module.__call__
             )
 
     def extra_repr(self) -> str:
