@@ -1,0 +1,137 @@
+"""The report of a comparison of losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monge.report.comparison_charts import curve_charts, finite, interval_chart, reached, search_chart, target_chart
+from monge.report.comparison_folder import ComparedLoss, Comparison, read_comparison
+from monge.report.definitions import HEADLINE, metric
+from monge.report.line_chart import series_class
+from monge.report.page import render, write_page
+from monge.report.svg import clean
+
+_MOST_METRICS = 14
+_MOST_RATES = 12
+_COUNTS = ("queries", "skipped_queries")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean over seeds with the half-width of its interval; ``best`` marks the highest mean of a column."""
+
+    mean: float | None
+    half: float | None
+    best: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One loss in the table."""
+
+    name: str
+    css: str
+    lr: float | None
+    cells: list[Cell]
+    steps: float | None
+    reached: str
+    trials: dict[float, float | None]
+    seconds: float | None
+
+
+def write_comparison(folder: Path) -> Path:
+    """Writes ``compare.html`` beside ``compare.json``.
+
+    Args:
+        folder: Folder of a comparison.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        RunError: ``compare.json`` is missing or broken, or the folder cannot be written.
+        MissingExtraError: A package of the extra ``train`` is not installed.
+    """
+    return write_page(folder / "compare.html", render_comparison(read_comparison(folder)))
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The page of a comparison as text; losses sorted by their mean test mAP."""
+    losses = sorted(comparison.losses, key=lambda loss: -_sortable(loss.mean.get("test/map")))
+    names, on = _metric_names(losses), comparison.search.on
+    rows = _rows(losses, names, on)
+    targets = sorted({loss.steps_to_target.target for loss in losses if loss.steps_to_target is not None})
+    return render(
+        "comparison.html",
+        {
+            "comparison": comparison,
+            "synthetic": comparison.data.source.lower().startswith("synthetic"),
+            "metrics": [metric(name) for name in names],
+            "rows": rows,
+            "target": targets[0] if len(targets) == 1 else None,
+            "on": metric(on).short,
+            "intervals": [interval_chart(losses, name) for name in names[:2]],
+            "curves": curve_charts(losses, on),
+            "steps": target_chart(comparison, losses),
+            "search": search_chart(losses, on),
+            "rates": sorted({rate for row in rows for rate in row.trials})[:_MOST_RATES],
+            "runs": _runs(losses),
+            "budget": [(clean(key).replace("_", " "), value) for key, value in comparison.budget.items()],
+        },
+    )
+
+
+def _metric_names(losses: list[ComparedLoss]) -> list[str]:
+    """Test metrics that any loss has, the most important first; recall at 1 is left out beside NN."""
+    found = dict.fromkeys(name for loss in losses for name in loss.mean if name.startswith("test/"))
+    order = {f"test/{name}": i for i, name in enumerate(HEADLINE)}
+    names = [name for name in found if name.removeprefix("test/") not in _COUNTS]
+    if "test/nn" in found:
+        names = [name for name in names if name != "test/recall_at_1"]
+    return sorted(names, key=lambda name: order.get(name, len(order)))[:_MOST_METRICS]
+
+
+def _rows(losses: list[ComparedLoss], names: list[str], on: str) -> list[Row]:
+    best = {name: max((_sortable(loss.mean.get(name)) for loss in losses), default=0.0) for name in names}
+    rows = []
+    for i, loss in enumerate(losses):
+        cells = [
+            Cell(loss.mean.get(name), finite(loss.interval.get(name)), loss.mean.get(name) == best[name])
+            for name in names
+        ]
+        goal = loss.steps_to_target
+        hits = sum(reached(run, on, goal.target) is not None for run in loss.runs) if goal else 0
+        rows.append(
+            Row(
+                clean(loss.name),
+                series_class(i),
+                loss.lr,
+                cells,
+                goal.median if goal else None,
+                f"{hits} of {len(loss.runs)} seeds" if goal else "",
+                {rate: trial.get(on) for trial in loss.search if (rate := finite(trial.get("lr"))) is not None},
+                _mean([run.train_seconds for run in loss.runs]),
+            )
+        )
+    return rows
+
+
+def _runs(losses: list[ComparedLoss]) -> list[tuple[str, int, float | None, float | None, str]]:
+    """``(loss, seed, test mAP, training seconds, folder)`` of every run."""
+    return [
+        (clean(loss.name), run.seed, run.test.get("test/map"), run.train_seconds, clean(run.path, 120))
+        for loss in losses
+        for run in loss.runs
+    ][:400]
+
+
+def _sortable(value: float | None) -> float:
+    return -math.inf if value is None or math.isnan(value) else value
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return math.fsum(known) / len(known) if known else None

@@ -1,0 +1,106 @@
+"""From a template and its values to one self-contained HTML file, written in one step."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from monge.errors import RunError
+from monge.extras import require
+from monge.report.svg import Markup, clean
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """A page of this package with style sheet and script inside it.
+
+    The page forbids itself any request and any script but its own, by a content security policy with the script's
+    digest, so that a name that slipped through the escaping still could not run.
+
+    Args:
+        template: Name of the template, e.g. ``"run.html"``.
+        values: What the template prints; everything but :class:`monge.report.svg.Markup` is escaped.
+    """
+    jinja2 = require("jinja2", extra="train", purpose="writing a report")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, duration=duration, clean=clean)
+    environment.tests["text"] = lambda value: isinstance(value, str)
+    script = _source("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    page: str = environment.get_template(template).render(
+        style=Markup(_source("report.css")), script=Markup(script), script_digest=digest, **values
+    )
+    return page
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Writes a page beside its target and moves it there, so that a reader never sees half a page.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            # Unpaired surrogates can come out of JSON and have no UTF-8 form.
+            file.write(page.encode("utf-8", errors="replace"))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise RunError(f"{path}: could not be written ({error.strerror or error})") from error
+    return path
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A number as a reader wants it; an en dash for what is no number.
+
+    Example:
+        >>> number(0.97126), number(12000), number(None), number(float("nan"))
+        ('0.9713', '12,000', '–', 'NaN')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–"
+    if value != value:
+        return "NaN"
+    if abs(value) == float("inf"):
+        return "∞" if value > 0 else "−∞"
+    if float(value).is_integer() and abs(value) >= 2:
+        return f"{int(value):,}"
+    if 0 < abs(value) < 1e-3 or abs(value) >= 1e6:
+        return f"{value:.3g}"
+    return f"{value:.{digits}f}"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as text.
+
+    Example:
+        >>> duration(3.25), duration(134), duration(7300), duration(None)
+        ('3.2 s', '2 min 14 s', '2 h 2 min', '–')
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e12:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _source(name: str) -> str:
+    return resources.files("monge.report").joinpath(name).read_text(encoding="utf-8")

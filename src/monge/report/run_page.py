@@ -1,0 +1,130 @@
+"""The report of one run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monge.report.curves import learning_curves
+from monge.report.definitions import HEADLINE, metric
+from monge.report.embedding_map import embedding_map
+from monge.report.gallery import distance_histograms, neighbour_confusion, retrieval_gallery
+from monge.report.neighbours import nearest_neighbours
+from monge.report.page import render, write_page
+from monge.report.plan_section import plan_section
+from monge.report.run_card import run_card
+from monge.report.run_folder import Records, RunFolder, lookup, read_run
+from monge.report.stored_embeddings import StoredEmbeddings
+from monge.report.svg import clean
+
+_MOST_NUMBERS = 40
+
+
+@dataclass(frozen=True)
+class Number:
+    """One final metric: its names, its value, its meaning, and the value the recipe expects, if it names one."""
+
+    short: str
+    title: str
+    definition: str
+    value: float
+    expected: float | None
+
+
+def write_report(run: Path) -> Path:
+    """Writes ``report.html`` into a run folder.
+
+    Args:
+        run: The folder.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        RunError: The folder is no run folder or cannot be written.
+        MissingExtraError: A package of the extra ``train`` is not installed.
+    """
+    return write_page(run / "report.html", render_run(read_run(run)))
+
+
+def render_run(run: RunFolder) -> str:
+    """The page of a run as text; a section whose data are missing says so."""
+    numbers = headline_numbers(run.records, run.setting("expected"))
+    return render(
+        "run.html",
+        {
+            "card": run_card(run),
+            "problems": [clean(text, 300) for text in run.problems],
+            "tiles": _tiles(numbers),
+            "numbers": numbers,
+            "curves": learning_curves(run.records) if run.records.series else run.records.problem,
+            **_item_sections(run),
+        },
+    )
+
+
+def headline_numbers(records: Records, expected: Any) -> list[Number]:
+    """All final test metrics in the order of their importance; the last validation metrics have no place here.
+
+    Args:
+        records: The numbers of the run.
+        expected: The recipe's ``expected`` section: metric name to number; anything else in it is ignored.
+    """
+    final = records.last("test/")
+    order = {name: i for i, name in enumerate(HEADLINE)}
+    names = sorted(final, key=lambda name: order.get(name.removeprefix("test/"), len(order)))
+    numbers = []
+    for name in names[:_MOST_NUMBERS]:
+        short, title, definition = (clean(text, 300) for text in metric(name))
+        numbers.append(Number(short, title, definition, final[name], _expected(expected, name)))
+    return numbers
+
+
+def _expected(expected: Any, name: str) -> float | None:
+    for key in (name, name.removeprefix("test/")):
+        value = lookup(expected, key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    return None
+
+
+def _tiles(numbers: list[Number]) -> list[Number]:
+    wanted = [metric(name).short for name in HEADLINE]
+    # Recall at 1 is the nearest-neighbour score under another name: one tile is enough.
+    found = [n for n in numbers if n.short in wanted and math.isfinite(n.value)]
+    return [n for n in found if n.short != "R@1" or all(other.short != "NN" for other in found)][:4]
+
+
+def _item_sections(run: RunFolder) -> Mapping[str, object]:
+    """The sections made from the stored embeddings, or the reason why there are none."""
+    items = run.embeddings
+    distance = "cosine" if run.setting("evaluate", "distance") == "cosine" else "euclidean"
+    names = ("gallery", "distances", "confusion", "map", "plan")
+    if not isinstance(items, StoredEmbeddings):
+        return {**dict.fromkeys(names, clean(items, 300)), "distance": distance, "map_data": None, "searched": 0}
+    neighbours = nearest_neighbours(items.vectors, items.labels, distance)
+    shown = embedding_map(items, distance)
+    return {
+        "distance": distance,
+        "searched": len(items.vectors),
+        "gallery": retrieval_gallery(items, neighbours) or "No class has two test items: nothing can be retrieved.",
+        "distances": distance_histograms(items, distance) or "The test items have no two classes or no two of a class.",
+        "confusion": neighbour_confusion(items, neighbours),
+        "map": shown,
+        "map_data": {
+            "points": shown.points,
+            "classes": shown.classes,
+            "side": shown.side,
+            "columns": shown.columns,
+            "tiny": shown.tiny,
+        },
+        "plan": plan_section(items, _section(run, "loss"), _section(run, "sampler")),
+    }
+
+
+def _section(run: RunFolder, name: str) -> Mapping[str, Any]:
+    found = run.setting(name)
+    return found if isinstance(found, Mapping) else {}

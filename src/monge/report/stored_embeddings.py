@@ -1,0 +1,112 @@
+"""The test embeddings a run stored, with their labels and pictures; sampled down where there are very many."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from monge.extras import require
+from monge.report.svg import clean
+
+MOST_ITEMS = 20_000
+"""A larger test set is sampled: distances between all its items would take minutes and tell nothing more."""
+
+
+@dataclass(frozen=True)
+class StoredEmbeddings:
+    """Test items of a run.
+
+    Args:
+        vectors: Embeddings, float32 ``(N, D)``, finite.
+        labels: Class numbers, int64 ``(N,)``, counted without gaps over the classes that occur.
+        classes: Printable names of the classes that occur.
+        images: All pictures of the file, uint8 ``(total, C, H, W)`` mapped from disk, or ``None``.
+        rows: Row of each item in ``images``, int64 ``(N,)``.
+        total: Items in the file, ``N`` or more.
+        problem: What is wrong with the file; empty if nothing is.
+    """
+
+    vectors: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    images: Tensor | None
+    rows: Tensor
+    total: int
+    problem: str = ""
+
+    def name(self, index: int) -> str:
+        """Class name of one item."""
+        return self.classes[int(self.labels[index])]
+
+    def pictures(self, indices: Tensor) -> Tensor | None:
+        """Pictures ``(K, C, H, W)`` of some items, read from disk now; ``None`` if the run stored none."""
+        return None if self.images is None else self.images[self.rows[indices]]
+
+
+def load_embeddings(path: Path) -> StoredEmbeddings | str:
+    """Reads ``embeddings.safetensors``; returns a sentence where that is not possible."""
+    if not path.is_file():
+        return f"{path.name} is not in the run folder"
+    safetensors = require("safetensors", extra="train", purpose="reading the embeddings of a run")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            found = {name: file.get_tensor(name) for name in file.keys() if name.startswith("test/")}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
+        return f"{path.name}: could not be read ({clean(error, 90)})"
+    vectors, labels = found.get("test/embeddings"), found.get("test/labels")
+    if vectors is None or labels is None:
+        return f"{path.name}: found no test/embeddings with test/labels in it"
+    if (
+        vectors.ndim != 2
+        or not vectors.is_floating_point()
+        or labels.shape != vectors.shape[:1]
+        or labels.is_floating_point()
+    ):
+        shapes = f"{tuple(vectors.shape)} {vectors.dtype} and {tuple(labels.shape)} {labels.dtype}"
+        return f"{path.name}: found test/embeddings and test/labels of {shapes}, expected float (N, D) and integer (N,)"
+    return _checked(path.name, vectors, labels, found.get("test/images"), metadata)
+
+
+def _checked(
+    name: str, vectors: Tensor, labels: Tensor, images: Tensor | None, metadata: dict[str, str]
+) -> StoredEmbeddings | str:
+    total = len(vectors)
+    problems = []
+    if images is not None and not _shows(images, total):
+        problems.append(f"test/images of {tuple(images.shape)} {images.dtype} are not pictures, left out")
+        images = None
+    rows = torch.arange(total)
+    if total > MOST_ITEMS:
+        rows = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:MOST_ITEMS].sort().values
+    # Indexing comes before conversion: the file is mapped into memory, and only the sampled rows are then read.
+    vectors, labels = vectors[rows].float(), labels[rows].long()
+    good = vectors.isfinite().all(dim=1) & (labels >= 0)
+    if not good.all():
+        problems.append(f"{int((~good).sum())} items with NaN, infinite values or a negative label left out")
+    if int(good.sum()) < 2:
+        return f"{name}: found fewer than two items with finite embeddings"
+    present, labels = torch.unique(labels[good], return_inverse=True)
+    problem = f"{name}: " + "; ".join(problems) if problems else ""
+    classes = _class_names(metadata.get("classes", ""), present)
+    return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, problem)
+
+
+def _shows(images: Tensor, count: int) -> bool:
+    right = images.ndim == 4 and images.dtype == torch.uint8 and len(images) == count
+    return right and images.shape[1] in (1, 3) and min(images.shape[2:]) > 0
+
+
+def _class_names(text: str, present: Tensor) -> tuple[str, ...]:
+    """Names from the file's metadata; numbers for the classes it does not name."""
+    try:
+        stored: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        stored = []
+    names = stored if isinstance(stored, list) else []
+    return tuple(clean(names[i], 40) if i < len(names) else str(i) for i in present.tolist())
