@@ -267,12 +267,13 @@ class BatchwiseOTLoss(nn.Module):
         if self._warned or not due:
             return
         scale = self.margin if self.negative == "hinge_sq_dist" else self.margin**2
-        if reweights_nothing(terms.plan, terms.cost, terms.support, scale=scale):
+        if reweights_nothing(
+            terms.plan, terms.cost, terms.ground_cost, terms.support, scale=scale, epsilon=self.epsilon
+        ):
             self._warned = True
             warnings.warn(
                 "the transport plan is within 2 % of uniform, so hard and easy pairs weigh the same: lower epsilon "
-                f"(now {self.epsilon:g}; 0.2 re-weights ground costs in (0, 1] well) or fit gamma (now {self.gamma:g}) "
-                "to the pair costs",
+                f"(now {self.epsilon:g}, ground costs lie in (0, 1]) or fit gamma (now {self.gamma:g}) to the costs",
                 UniformPlanWarning,
                 stacklevel=5,  # past the two frames of nn.Module.__call__
             )

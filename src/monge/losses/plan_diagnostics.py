@@ -78,27 +78,36 @@ def deviation_from_uniform(plan: Tensor, support: Tensor | None = None) -> Tenso
     return (plan.detach() * support.sum() - 1.0).abs().masked_fill(~support, 0.0).max()
 
 
-def reweights_nothing(plan: Tensor, cost: Tensor, support: Tensor | None, *, scale: float) -> Tensor:
-    """Whether a plan is uniform although the costs of its pairs are not, a bool tensor without gradient.
+def reweights_nothing(
+    plan: Tensor, cost: Tensor, ground_cost: Tensor, support: Tensor | None, *, scale: float, epsilon: float
+) -> Tensor:
+    """Whether the settings, and not the batch, make a plan uniform; a bool tensor without gradient.
 
-    A batch whose pairs are all about as hard (everything learnt, everything collapsed, a batch of one) has a uniform
-    plan by right, so the costs must differ by a tenth of their natural size for the answer to be yes.
+    Yes if three things hold: no weight is more than 2 % from uniform; the pairs differ in cost by a tenth of the
+    natural size of a cost, so that there is something to weigh (not so when everything is learnt or has collapsed);
+    and their ground costs span less than a tenth of epsilon, so that the kernel is flat (in very small batches the
+    marginals alone can force a uniform plan).
 
     Args:
         plan: Transport plan of mass 1, ``(N, M)``.
         cost: Pair costs M, ``(N, M)``.
+        ground_cost: Ground costs, ``(N, M)``.
         support: Pairs that count, bool ``(N, M)``; ``None`` means all.
         scale: Natural size of a cost: the largest cost of a negative pair.
+        epsilon: Entropic regularisation.
 
     Example:
         >>> cost = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-        >>> reweights_nothing(torch.full((2, 2), 0.25), cost, None, scale=1.0)
+        >>> reweights_nothing(torch.full((2, 2), 0.25), cost, torch.exp(-cost), None, scale=1.0, epsilon=100.0)
         tensor(True)
     """
-    cost = cost.detach()
+    differ = _span(cost, support) > 0.1 * scale
+    flat = _span(ground_cost, support) < 0.1 * epsilon
+    return (deviation_from_uniform(plan, support) <= UNIFORM_TOLERANCE) & differ & flat
+
+
+def _span(values: Tensor, support: Tensor | None) -> Tensor:
+    values = values.detach()
     if support is None:
-        low, high = torch.aminmax(cost)
-    else:
-        low = cost.masked_fill(~support, torch.inf).min()
-        high = cost.masked_fill(~support, -torch.inf).max()
-    return (deviation_from_uniform(plan, support) <= UNIFORM_TOLERANCE) & (high - low > 0.1 * scale)
+        return values.max() - values.min()
+    return values.masked_fill(~support, -torch.inf).max() - values.masked_fill(~support, torch.inf).min()
