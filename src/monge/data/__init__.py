@@ -1,1 +1,25 @@
+"""Data: readers of the field's files, packaged and synthetic data sets, samplers and augmentation."""
 
+from monge.data.cache import cache_dir as cache_dir
+from monge.data.images import ImageSet as ImageSet
+from monge.data.images import ImageSplits as ImageSplits
+from monge.data.sources import Source as Source
+from monge.data.sources import check as check
+from monge.data.sources import fetch as fetch
+from monge.data.sources import folder_of as folder_of
+from monge.data.sources import is_cached as is_cached
+from monge.data.sources import list_sources as list_sources
+from monge.data.sources import load_images as load_images
+
+__all__ = [
+    "ImageSet",
+    "ImageSplits",
+    "Source",
+    "cache_dir",
+    "check",
+    "fetch",
+    "folder_of",
+    "is_cached",
+    "list_sources",
+    "load_images",
+]

