@@ -1,1 +1,45 @@
+"""The ``monge`` command: one thin file a verb, and what a failure looks like."""
 
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from monge.errors import MongeError
+from monge.extras import require
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: Words after ``monge``; those of the process if not given.
+
+    Returns:
+        The exit code: 0, 2 for something the user can put right (one line on standard error), 130 after Ctrl-C and
+        143 after SIGTERM, 1 where a verb says so.
+
+    Example:
+        >>> main(["--version"])
+        monge 0.1.0
+        0
+    """
+    try:
+        for module in ("typer", "rich", "pydantic", "yaml"):
+            require(module, extra="cli", purpose="The monge command")
+        from monge.cli.app import run
+
+        return run(sys.argv[1:] if arguments is None else list(arguments))
+    except MongeError as error:
+        # An interrupted run carries its own exit code and its message is no error.
+        code = int(getattr(error, "exit_code", 2))
+        print(f"error: {error}" if code == 2 else f"{error}", file=sys.stderr)
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has closed it; nothing is left to be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

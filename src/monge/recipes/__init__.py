@@ -10,5 +10,6 @@ for _module in ("pydantic", "yaml"):
 from monge.recipes.load import list_recipes, load_recipe  # noqa: E402  the check above must come first
 from monge.recipes.loss_params import LOSS_NAMES, LossConfig  # noqa: E402
 from monge.recipes.schema import Recipe  # noqa: E402
+from monge.recipes.smoke import smoke_recipe  # noqa: E402
 
-__all__ = ["LOSS_NAMES", "LossConfig", "Recipe", "list_recipes", "load_recipe"]
+__all__ = ["LOSS_NAMES", "LossConfig", "Recipe", "list_recipes", "load_recipe", "smoke_recipe"]

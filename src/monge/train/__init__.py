@@ -1,1 +1,25 @@
+"""Training, resuming and evaluating recipes; `fit` and `evaluate` load Lightning when they are first used."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monge.train.evaluation import evaluate as evaluate
+    from monge.train.losses import build_loss as build_loss
+    from monge.train.training import fit as fit
+
+_LAZY = {
+    "build_loss": "monge.train.losses",
+    "evaluate": "monge.train.evaluation",
+    "fit": "monge.train.training",
+}
+
+__all__ = ["build_loss", "evaluate", "fit"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'monge.train' has no attribute {name!r}")

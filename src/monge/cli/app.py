@@ -1,0 +1,72 @@
+"""The verbs, put together; none of them imports torch before it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from monge import __version__
+from monge.cli.compare import compare
+from monge.cli.data import app as data_app
+from monge.cli.doctor import doctor
+from monge.cli.evaluate import evaluate
+from monge.cli.recipes import recipes
+from monge.cli.report import report
+from monge.cli.train import train
+
+app = typer.Typer(
+    name="monge",
+    help="Optimal-transport losses for deep representation learning: train, evaluate, compare, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(recipes)
+app.add_typer(data_app, name="data")
+app.command()(train)
+app.command()(evaluate)
+app.command()(report)
+app.command()(compare)
+app.command()(doctor)
+
+
+def _version(asked: bool) -> None:
+    """Prints the version and ends."""
+    if asked:
+        print(f"monge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of ``monge`` itself."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the verb that the arguments name.
+
+    Args:
+        arguments: Words after ``monge``.
+
+    Returns:
+        The exit code; errors of monge are raised.
+    """
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        return 2
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0

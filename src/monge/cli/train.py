@@ -1,0 +1,113 @@
+"""``monge train``: a recipe becomes a run folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from monge.recipes import Recipe
+
+# Processes of further devices run the same command; they find the folder that the first one chose here.
+_FOLDER = "MONGE_RUN_FOLDER"
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe (see monge recipes) or path of a YAML file.")],
+    data: Annotated[
+        str | None, typer.Option(help="packaged, synthetic, or the folder of the official files.", metavar="SOURCE")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting, e.g. loss.margin=1.5.", metavar="KEY=VALUE")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, batches and augmentation.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs to train.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/RECIPE-SEED if not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Drop the run in the folder.")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="A few steps on synthetic data, then evaluate.")] = False,
+    devices: Annotated[
+        int,
+        typer.Option(help="Processes. Each computes the loss within its share of every batch; gradients are averaged."),
+    ] = 1,
+    logger: Annotated[
+        list[str] | None, typer.Option(help="Also log to csv, tensorboard or wandb.", metavar="NAME")
+    ] = None,
+) -> None:
+    """Train a recipe, or resume it, and test the result."""
+    from monge.recipes import load_recipe, smoke_recipe
+    from monge.train import evaluate, fit
+    from monge.train.run_files import is_main_process
+
+    overrides = list(settings or [])
+    chosen = {"data.source": _source(data), "seed": seed, "train.epochs": epochs}
+    overrides += [f"{key}={value}" for key, value in chosen.items() if value is not None]
+    loaded = load_recipe(recipe, overrides)
+    if smoke:
+        loaded = smoke_recipe(loaded)
+    folder = _folder(out, loaded, resume=resume, smoke=smoke)
+    metrics = fit(
+        loaded,
+        folder,
+        device=device,
+        resume=resume,
+        overwrite=overwrite or (smoke and out is None and not resume),
+        loggers=("jsonl", *(logger or ())),
+        devices=devices,
+    )
+    if not is_main_process():
+        return
+    if smoke:
+        evaluate(folder, device=device)
+    _show(loaded, folder, metrics)
+
+
+def _source(data: str | None) -> str | None:
+    """The data source as YAML text; paths are made absolute, for the run folder remembers them."""
+    import json
+
+    if data is None or data in ("packaged", "synthetic"):
+        return data
+    return json.dumps(str(Path(data).expanduser().absolute()))
+
+
+def _folder(out: Path | None, recipe: Recipe, *, resume: bool, smoke: bool) -> Path:
+    """Where the run goes: what was asked for, else a new folder, or with --resume the newest one."""
+    from monge.errors import RunError
+    from monge.train.run_files import is_main_process
+
+    if not is_main_process() and _FOLDER in os.environ:
+        return Path(os.environ[_FOLDER])
+    folder = out
+    if folder is None:
+        base = Path("runs") / (f"{recipe.name}-smoke" if smoke else f"{recipe.name}-{recipe.seed}")
+        number, taken = 1, [base] if base.exists() else []
+        while (following := base.with_name(f"{base.name}-{number + 1}")).exists():
+            taken.append(following)
+            number += 1
+        if resume and not taken:
+            raise RunError(f"{base}: there is no run to resume; name its folder with --out")
+        folder = taken[-1] if taken and (resume or smoke) else following if taken else base
+    os.environ[_FOLDER] = str(folder.absolute())
+    return folder
+
+
+def _show(recipe: Recipe, folder: Path, metrics: dict[str, float]) -> None:
+    """The numbers, how they compare with what the recipe expects, and what to do next."""
+    import shlex
+
+    from monge.cli.table import show_metrics
+
+    show_metrics(metrics)
+    expected = recipe.expected
+    if expected.metrics and expected.source == recipe.data.source:
+        for name, (low, high) in expected.metrics.items():
+            if name in metrics:
+                verdict = "as expected" if low <= metrics[name] <= high else "NOT as expected"
+                print(f"{name} {metrics[name]:.4f}: {verdict} ({low:g} to {high:g} with the recipe's settings)")
+    print(f"results: {folder}")
+    print(f"next:    monge report {shlex.quote(str(folder))}")

@@ -1,0 +1,111 @@
+"""Training batches from images held in memory, each one a function of seed, epoch and position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from monge.data import ImageSet
+from monge.data.samplers import ClassBalancedBatchSampler
+from monge.recipes import Recipe
+from monge.recipes.schema import BalancedSampler
+from monge.train.schedules import steps_in_epoch
+from monge.train.shuffled import ShuffledBatchSampler
+
+Sampler = ClassBalancedBatchSampler | ShuffledBatchSampler
+
+
+class Batch(NamedTuple):
+    """A training batch as it leaves memory.
+
+    Attributes:
+        images: uint8 (B, C, H, W).
+        labels: int64 (B,).
+        epoch: Epoch it belongs to.
+        place: Its position in the epoch.
+    """
+
+    images: Tensor
+    labels: Tensor
+    epoch: int
+    place: int
+
+
+class Batches:
+    """The batches of one epoch from a position on; what Lightning iterates over.
+
+    Args:
+        images: The training split.
+        sampler: Gives the indices.
+        epoch: Which epoch.
+        start: Batches of it that are done already.
+    """
+
+    def __init__(self, images: ImageSet, sampler: Sampler, epoch: int, start: int) -> None:
+        self.images, self._sampler, self._epoch, self._start = images, sampler, epoch, start
+        sampler.set_epoch(epoch)
+        sampler.set_start(start)
+        self._length = len(sampler)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Batch]:
+        for place, chosen in enumerate(self._sampler, start=self._start):
+            yield Batch(self.images.images[chosen], self.images.labels[chosen], self._epoch, place)
+
+
+class ImageData(pl.LightningDataModule):
+    """Training images and the position in them.
+
+    Args:
+        recipe: Its sampler and seed decide the batches.
+        train: The training split.
+        step: Optimiser steps done already; the first epoch starts behind them.
+    """
+
+    def __init__(self, recipe: Recipe, train: ImageSet, step: int = 0) -> None:
+        super().__init__()
+        self.recipe, self.train = recipe, train
+        self.steps_per_epoch = steps_in_epoch(recipe, len(train))
+        self._resumed_epoch, done = divmod(step, self.steps_per_epoch)
+        self._done = done * recipe.train.accumulate
+
+    def train_dataloader(self) -> Batches:
+        """Batches of the trainer's current epoch, for this process."""
+        assert self.trainer is not None
+        epoch = self.trainer.current_epoch
+        sampler = build_sampler(
+            self.recipe, self.train, self.steps_per_epoch, self.trainer.global_rank, self.trainer.world_size
+        )
+        return Batches(self.train, sampler, epoch, self._done if epoch == self._resumed_epoch else 0)
+
+
+def build_sampler(recipe: Recipe, train: ImageSet, steps_per_epoch: int, rank: int = 0, world_size: int = 1) -> Sampler:
+    """The batch sampler of a recipe.
+
+    Args:
+        recipe: The recipe.
+        train: The training split.
+        steps_per_epoch: Optimiser steps in an epoch.
+        rank: This process.
+        world_size: Processes that share each batch.
+    """
+    batches = steps_per_epoch * recipe.train.accumulate
+    config = recipe.sampler
+    if isinstance(config, BalancedSampler):
+        return ClassBalancedBatchSampler(
+            train.labels,
+            config.classes_per_batch,
+            config.samples_per_class,
+            steps_per_epoch=batches,
+            seed=recipe.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+    return ShuffledBatchSampler(
+        len(train), config.batch_size, steps_per_epoch=batches, seed=recipe.seed, rank=rank, world_size=world_size
+    )

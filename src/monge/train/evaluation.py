@@ -1,0 +1,46 @@
+"""`evaluate`: a run's model on its test data, or on other data of the same kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monge.data import load_images
+from monge.errors import RunError
+from monge.recipes import load_recipe
+from monge.train.checkpoints import load_checkpoint
+from monge.train.devices import choose_device, own_torch_state
+from monge.train.measures import run_test
+from monge.train.run_files import RunFiles
+from monge.train.task import build_task
+
+
+def evaluate(run: str | Path, data: str | None = None, *, device: str = "auto") -> dict[str, float]:
+    """Embeds the test split anew with the run's best (else last) checkpoint and measures it.
+
+    Rewrites ``embeddings.safetensors``; on the data of the run the numbers are those at the end of its training.
+
+    Args:
+        run: A run folder.
+        data: Another data source: ``"packaged"``, ``"synthetic"`` or a path; none: the one the run was trained on.
+        device: As for `fit`.
+
+    Returns:
+        Metrics named ``test/...``.
+
+    Raises:
+        RunError: No run or no checkpoint there, or a checkpoint that does not fit its recipe.
+    """
+    files = RunFiles(Path(run))
+    if not files.recipe.is_file():
+        raise RunError(f"{files.folder}: there is no run here (no recipe.yaml)")
+    recipe = load_recipe(files.recipe, [] if data is None else [f"data.source={data!r}"])
+    where = choose_device(device, recipe)[1]
+    checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
+    with own_torch_state(recipe.train.threads):
+        splits = load_images(recipe.data.name, recipe.data.source)
+        task = build_task(recipe, splits)
+        try:
+            task.model.load_state_dict(checkpoint["model"])
+        except RuntimeError as error:
+            raise RunError(f"{files.folder}: the checkpoint does not fit recipe.yaml and these images") from error
+        return run_test(task.to(where), splits, files.embeddings)

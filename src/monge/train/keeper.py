@@ -1,0 +1,195 @@
+"""The callback that keeps a run: counts steps, logs, validates, saves, and stops when asked to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from monge import __version__
+from monge.data import ImageSet
+from monge.errors import RunError
+from monge.train.checkpoints import FORMAT, Best, Checkpoint, save_checkpoint
+from monge.train.measures import embed, retrieval_metrics
+from monge.train.metrics_log import MetricsLog
+from monge.train.progress import Progress
+from monge.train.run_files import RunFiles
+from monge.train.signals import StopSignals
+from monge.train.task import EmbeddingTask
+
+
+class DivergedError(RunError):
+    """The loss stopped being a finite number; the last checkpoint is from before."""
+
+
+class RunKeeper(pl.Callback):
+    """Everything around the steps of a run; the position in it is `EmbeddingTask.step`.
+
+    A checkpoint is written every ``train.checkpoint_every`` steps and at the end of each epoch, always after whatever
+    was logged at that step, so that cutting ``metrics.jsonl`` back to a checkpoint's step leaves exactly what stood
+    there when it was written.
+
+    Args:
+        files: The run's folder.
+        val: Validation split.
+        signals: Active stop signals.
+        progress: What the user sees.
+        resumed: The checkpoint to go on from.
+    """
+
+    def __init__(
+        self, files: RunFiles, val: ImageSet, signals: StopSignals, progress: Progress, resumed: Checkpoint | None
+    ) -> None:
+        self.files, self.val, self.signals, self.progress, self._resumed = files, val, signals, progress, resumed
+        self.written = MetricsLog(files.metrics)
+        self.best: Best | None = resumed["best"] if resumed else None
+        self._seconds = resumed["seconds"] if resumed else 0.0
+        self._began: float | None = None
+        self._not_finite = torch.tensor(-1)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on training and validation, interruptions left out."""
+        return self._seconds + (time.monotonic() - self._began if self._began is not None else 0.0)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restores what Lightning has just made anew, and takes the signals back from it."""
+        task = _task(pl_module)
+        if self._resumed is not None:
+            trainer.optimizers[0].load_state_dict(self._resumed["optimizer"])
+            trainer.precision_plugin.load_state_dict(self._resumed["precision"])
+        self._resumed = None  # frees the memory
+        self._not_finite = torch.tensor(-1, device=task.device)
+        self._began = time.monotonic()
+        self.signals.install()
+        self.signals.patient = True
+        self.progress.start(task.step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """After each optimiser step: count, guard against NaN, log, save, stop."""
+        task = _task(pl_module)
+        if (batch_idx + 1) % task.recipe.train.accumulate:
+            return
+        task.step += 1
+        loss = torch.stack(task.step_losses).mean()
+        # Noted on the device and read only when something else waits for it, so that a GPU is not held up each step.
+        bad = (self._not_finite < 0) & ~loss.isfinite()
+        self._not_finite = torch.where(bad, task.step, self._not_finite)
+        ends_epoch = task.step % task.steps_per_epoch == 0
+        logs = task.step % task.recipe.train.log_every == 0
+        saves = task.step % task.recipe.train.checkpoint_every == 0 or ends_epoch
+        stops = self._asked_to_stop(trainer)
+        if logs or saves or stops:
+            self._check_finite(trainer, task)
+        if logs:
+            self._log_step(trainer, task, loss)
+        else:
+            self.progress.stepped(task.step, None)
+        if (saves or stops) and not ends_epoch:  # the end of an epoch is saved after its validation
+            self._save(trainer, task)
+            if stops:
+                self._stop(task)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validates if it is due, saves, stops if that was asked for."""
+        task = _task(pl_module)
+        epoch = trainer.current_epoch
+        due = (epoch + 1) % task.recipe.evaluate.every_epochs == 0 or epoch + 1 == task.recipe.train.epochs
+        metrics = self._validate(trainer, task, epoch) if due else {}
+        self.progress.epoch_ended(epoch, task.step, self.seconds, metrics.get("val/map"))
+        self._save(trainer, task)
+        if self._asked_to_stop(trainer):
+            self._stop(task)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From here on a signal stops at once: the last checkpoint holds all there is."""
+        self._seconds, self._began = self.seconds, None
+        self.signals.patient = False
+        self.progress.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Puts the terminal in order before the error is shown."""
+        self.progress.stop()
+
+    def _validate(self, trainer: pl.Trainer, task: EmbeddingTask, epoch: int) -> dict[str, float]:
+        """Retrieval on the validation split; the best model so far is kept."""
+        embeddings = embed(task, self.val.images, rank=trainer.global_rank, world_size=trainer.world_size)
+        if not trainer.is_global_zero:
+            return {}
+        metrics = retrieval_metrics(embeddings, self.val.labels, task.recipe.evaluate, "val")
+        self._write(trainer, task.step, epoch, metrics)
+        if self.best is None or metrics["val/map"] > self.best["map"]:
+            self.best = Best(map=metrics["val/map"], step=task.step)
+            save_checkpoint(self.files.best, self._checkpoint(task))
+        return metrics
+
+    def _log_step(self, trainer: pl.Trainer, task: EmbeddingTask, loss: torch.Tensor) -> None:
+        """Writes ``train/...``: loss (mean over processes), learning rate, figures on the plan."""
+        mean = float(trainer.strategy.reduce(loss, reduce_op="mean"))
+        metrics = {"train/loss": mean, "train/lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
+        diagnostics = getattr(task.loss, "diagnostics", None)
+        if callable(diagnostics):
+            figures = diagnostics()._asdict()
+            metrics.update({f"train/plan_{name}": float(value) for name, value in figures.items()})
+        self._write(trainer, task.step, (task.step - 1) // task.steps_per_epoch, metrics)
+        self.progress.stepped(task.step, mean)
+
+    def _write(self, trainer: pl.Trainer, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One line in ``metrics.jsonl``, the same to every logger."""
+        if trainer.is_global_zero:
+            self.written.append(step, epoch, self.seconds, metrics)
+            for logger in trainer.loggers:
+                logger.log_metrics({**metrics, "epoch": epoch}, step=step)
+
+    def _check_finite(self, trainer: pl.Trainer, task: EmbeddingTask) -> None:
+        """Stops a run whose loss is no number, before that is saved."""
+        step = int(self._not_finite)
+        if trainer.strategy.reduce_boolean_decision(step >= 0, all=False):
+            epoch = (max(step, 1) - 1) // task.steps_per_epoch
+            where = f"at step {step} (epoch {epoch + 1})" if step >= 0 else "in another process"
+            raise DivergedError(
+                f"the loss was not finite {where}; lower optimizer.lr (now {task.recipe.optimizer.lr:g}) or set "
+                "train.grad_clip, for example --set train.grad_clip=1"
+            )
+
+    def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
+        """Whether any process was; all of them get the same answer."""
+        asked = self.signals.requested is not None
+        return bool(trainer.strategy.reduce_boolean_decision(asked, all=False)) if trainer.world_size > 1 else asked
+
+    def _stop(self, task: EmbeddingTask) -> None:
+        """Ends the run, which has just been saved."""
+        raise self.signals.interruption(f"at step {task.step}, saved")
+
+    def _save(self, trainer: pl.Trainer, task: EmbeddingTask) -> None:
+        """Writes ``last.ckpt``."""
+        if trainer.is_global_zero:
+            checkpoint = self._checkpoint(task)
+            checkpoint["optimizer"] = trainer.optimizers[0].state_dict()
+            checkpoint["precision"] = trainer.precision_plugin.state_dict()
+            save_checkpoint(self.files.last, checkpoint)
+        trainer.strategy.barrier("checkpoint")
+
+    def _checkpoint(self, task: EmbeddingTask) -> Checkpoint:
+        """Model, loss and position."""
+        return Checkpoint(
+            format=FORMAT,
+            monge=__version__,
+            recipe=task.recipe.to_yaml(),
+            step=task.step,
+            seconds=self.seconds,
+            best=self.best,
+            model=task.model.state_dict(),
+            loss=task.loss.state_dict(),
+        )
+
+
+def _task(module: pl.LightningModule) -> EmbeddingTask:
+    """The module as what it is."""
+    assert isinstance(module, EmbeddingTask)
+    return module

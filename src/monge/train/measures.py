@@ -1,0 +1,118 @@
+"""Embedding a split and measuring it: the same code for validation, for the final test and for `monge evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from monge.data import ImageSet, ImageSplits
+from monge.extras import require
+from monge.metrics import knn_accuracy, retrieval, svm_accuracy
+from monge.recipes.schema import EvaluateSection
+from monge.train.atomic import write_atomically
+from monge.train.seeds import REFERENCE, mixed_seed
+from monge.train.task import EmbeddingTask
+
+_IMAGES_AT_ONCE = 500
+
+
+@torch.no_grad()
+def embed(task: EmbeddingTask, images: Tensor, *, rank: int = 0, world_size: int = 1) -> Tensor:
+    """Embeds images in float32 with the model in evaluation mode.
+
+    Args:
+        task: Holds the model; left in the mode it was in.
+        images: uint8 (N, C, H, W).
+        rank: This process; several processes each embed a share and every one gets all embeddings.
+        world_size: Processes.
+
+    Returns:
+        float32 (N, D) on the CPU.
+    """
+    was_training = task.training
+    task.eval()
+    share = images[rank::world_size]
+    parts = [task(chunk.to(task.device)).float() for chunk in torch.split(share, _IMAGES_AT_ONCE)]
+    task.train(was_training)
+    embeddings = torch.cat(parts) if parts else torch.empty(0, task.recipe.model.embedding_dim, device=task.device)
+    return (embeddings if world_size == 1 else _interleave(embeddings, len(images), world_size)).cpu()
+
+
+def _interleave(share: Tensor, total: int, world_size: int) -> Tensor:
+    """Puts the shares of all processes, every `world_size`-th row each, back into one (total, D)."""
+    longest = -(-total // world_size)
+    padded = share.new_zeros(longest, share.shape[1])
+    padded[: len(share)] = share
+    shares = [torch.empty_like(padded) for _ in range(world_size)]
+    torch.distributed.all_gather(shares, padded)
+    return torch.stack(shares, dim=1).flatten(0, 1)[:total]
+
+
+def retrieval_metrics(embeddings: Tensor, labels: Tensor, config: EvaluateSection, prefix: str) -> dict[str, float]:
+    """Every item as a query against all others.
+
+    Args:
+        embeddings: (N, D).
+        labels: (N,).
+        config: Distance and ranks.
+        prefix: Put before each name, with a slash.
+    """
+    values = retrieval(embeddings, query_labels=labels, distance=config.distance, recall_at=config.recall_at)
+    return {f"{prefix}/{name}": float(value) for name, value in values.items()}
+
+
+def run_test(task: EmbeddingTask, splits: ImageSplits, embeddings_file: Path) -> dict[str, float]:
+    """Embeds the test split, measures it and stores the embeddings.
+
+    Args:
+        task: Holds the trained model.
+        splits: Test images, and the training images that k-NN and SVM learn from.
+        embeddings_file: Where to store embeddings, labels and images.
+
+    Returns:
+        Metrics named ``test/...``.
+    """
+    config, test = task.recipe.evaluate, splits.test
+    embeddings = embed(task, test.images)
+    metrics = retrieval_metrics(embeddings, test.labels, config, "test")
+    if config.knn or config.svm:
+        reference = reference_split(splits.train, config.reference_items, task.recipe.seed)
+        known = (embed(task, reference.images), reference.labels)
+        if config.knn:
+            metrics["test/knn"] = float(knn_accuracy(*known, embeddings, test.labels, k=config.knn))
+        if config.svm:
+            metrics["test/svm"] = float(svm_accuracy(*known, embeddings, test.labels))
+    _store(embeddings_file, embeddings, test, splits)
+    return metrics
+
+
+def reference_split(train: ImageSet, items: int | None, seed: int) -> ImageSet:
+    """Training images for k-NN and SVM, as many of each class as of any other.
+
+    Args:
+        train: The training split.
+        items: How many at most; none: all.
+        seed: Seed of the run.
+    """
+    if items is None or items >= len(train):
+        return train
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mixed_seed(REFERENCE, seed)))
+    classes = torch.unique(train.labels)
+    each = max(1, items // len(classes))
+    chosen = [order[train.labels[order] == label][:each] for label in classes]
+    return train.subset(torch.cat(chosen).sort().values)
+
+
+def _store(file: Path, embeddings: Tensor, test: ImageSet, splits: ImageSplits) -> None:
+    """Writes ``embeddings.safetensors``."""
+    safetensors = require("safetensors.torch", extra="train", purpose="Storing embeddings")
+    tensors = {
+        "test/embeddings": embeddings.contiguous(),
+        "test/labels": test.labels.contiguous(),
+        "test/images": test.images.contiguous(),
+    }
+    metadata = {"classes": json.dumps(list(splits.classes)), "source": splits.source}
+    write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))
