@@ -21,7 +21,8 @@ def pairwise_cost(x: Tensor, y: Tensor | None = None, metric: Metric = "sqeuclid
         y: Points, shape ``(..., M, D)``; ``None`` means ``x`` against itself, with a diagonal of exact zeros
             (squared Euclidean and Euclidean).
         metric: ``"sqeuclidean"`` is ``|x - y|^2``; ``"euclidean"`` its root, with gradient 0 where points coincide;
-            ``"cosine"`` is ``1 - cos(x, y)`` in ``[0, 2]``, where a zero vector has cosine 0 with everything.
+            ``"cosine"`` is ``1 - cos(x, y)`` in ``[0, 2]``; a vector shorter than 1e-12 has
+            cosine 0 with everything.
 
     Returns:
         Costs, shape ``(..., N, M)``, float32 or float64, non-negative.
@@ -74,5 +75,5 @@ def _cosine(x: Tensor, y: Tensor) -> Tensor:
 
 def _unit(x: Tensor) -> Tensor:
     squared = x.square().sum(-1, keepdim=True)
-    nonzero = squared > 0
+    nonzero = squared > 1e-24  # below, the derivative of the norm would overflow float32
     return torch.where(nonzero, x * torch.where(nonzero, squared, 1.0).rsqrt(), 0.0)

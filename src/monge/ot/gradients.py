@@ -41,7 +41,7 @@ def implicit_potentials(
 
 def fixed_plan_from(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
     """The same plan with fewer passes over memory, for use outside autograd: weights enter as logs."""
-    inverse = epsilon.reciprocal()[:, None]
+    inverse = epsilon.to(f.dtype).reciprocal()[:, None]
     rows, columns = f * inverse + a.log(), g * inverse + b.log()
     exponent = rows.unsqueeze(2) + columns.unsqueeze(1)  # (B, N, M)
     return exponent.sub_(cost * inverse.unsqueeze(2)).exp_().to(cost.dtype)

@@ -23,7 +23,7 @@ _STAGE_TOL = 0.1
 _CHECK_EVERY = 8
 _ABSORB_ABOVE = 30.0
 _LARGE = 1 << 16
-_FASTEST = 0.9999
+_FASTEST = 0.99999
 _RELAX_BELOW = 0.5
 
 
@@ -50,6 +50,7 @@ class _State:
     scale: Tensor  # (B', 1, 1)
     omega: Tensor  # (B', 1) over-relaxation
     previous: Tensor  # (B',) error at the last check of this stage
+    u: Tensor  # (B', N)
     v: Tensor  # (B', M)
 
     def keep(self, rows: Tensor) -> _State:
@@ -134,7 +135,8 @@ def _start(x: Tensor, a: Tensor, b: Tensor, ratio: Tensor, init_q: Tensor | None
         scale=scale[:, None, None],
         omega=torch.ones(batch, 1, dtype=x.dtype, device=x.device),
         previous=torch.full((batch,), math.inf, dtype=x.dtype, device=x.device),
-        v=b.clone(),
+        u=a,
+        v=b,
     )
 
 
@@ -197,7 +199,7 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
             iterations[rows] = spent
         if last:
             return p, q, error, iterations
-        state.v = next_v
+        state.u, state.v = u, next_v
         if absorb:
             _absorb(state, log_u, next_log_v, stage_done)
         if any_done:
@@ -219,13 +221,12 @@ def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> t
 
     The error is that of both marginals of ``diag(u) K diag(v)``, which the products at hand give for nothing.
     """
-    a, b, v, omega = state.a, state.b, state.v, state.omega
-    u = a
+    a, b, u, v, omega = state.a, state.b, state.u, state.v, state.omega
     for step in range(steps):
         rows = products.rows(v)
-        u = a / rows if step == 0 or not relaxed else _relax(u, a, rows, omega)
+        u = _relax(u, a, rows, omega) if relaxed else a / rows
         cols = products.cols(u)
-        next_v = b / cols if step + 1 == steps or not relaxed else _relax(v, b, cols, omega)
+        next_v = _relax(v, b, cols, omega) if relaxed else b / cols
         if step + 1 < steps:
             v = next_v
     error = (u * rows - a).abs_().sum(1) + (v * cols - b).abs_().sum(1)
@@ -250,17 +251,20 @@ def _choose_relaxation(state: _State, now: Tensor, steps: int) -> None:
     omega = state.omega[:, 0]
     plain_rate = ((rate + omega - 1.0).square() / (rate * omega.square())).clamp(0.0, _FASTEST)
     best = 2.0 / (1.0 + (1.0 - plain_rate).sqrt())
-    usable = (now < _RELAX_BELOW) & (rate > omega - 1.0) & torch.isfinite(state.previous)
-    chosen = torch.where(usable, torch.maximum(best, omega), omega)
-    state.omega = torch.where(now > state.previous, 1.0, chosen)[:, None]
-    state.previous = now
+    measured = (now < _RELAX_BELOW) & torch.isfinite(state.previous)
+    higher = measured & (rate > omega - 1.0) & (2.0 - best < 0.9 * (2.0 - omega))
+    chosen = torch.where(higher, best, omega)
+    chosen = torch.where(measured & (now > 3.0 * state.previous), 1.0, chosen)
+    # A change of relaxation shakes the error up at first; the next check only takes note of it.
+    state.previous = torch.where(chosen == omega, now, math.inf)
+    state.omega = chosen[:, None]
 
 
 def _absorb(state: _State, log_u: Tensor, log_v: Tensor, stage_done: Tensor) -> None:
     """Moves the scalings into the potentials, and goes on to the next annealing stage where one is finished."""
     state.p = state.p + state.scale * log_u.unsqueeze(2)
     state.q = state.q + state.scale * log_v.unsqueeze(1)
-    state.v = state.b
+    state.u, state.v = state.a, state.b
     state.scale = torch.where(stage_done[:, None, None], state.scale / _ANNEAL, state.scale)
     state.omega = torch.where(stage_done[:, None], 1.0, state.omega)
     state.previous = torch.where(stage_done, math.inf, state.previous)
