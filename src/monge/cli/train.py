@@ -43,9 +43,8 @@ def train(
     from monge.train import evaluate, fit
     from monge.train.run_files import is_main_process
 
-    overrides = list(settings or [])
-    chosen = {"data.source": _source(data), "seed": seed, "train.epochs": epochs}
-    overrides += [f"{key}={value}" for key, value in chosen.items() if value is not None]
+    overrides = [*(settings or []), *([data_setting(data)] if data is not None else [])]
+    overrides += [f"{key}={value}" for key, value in (("seed", seed), ("train.epochs", epochs)) if value is not None]
     loaded = load_recipe(recipe, overrides)
     if smoke:
         loaded = smoke_recipe(loaded)
@@ -66,13 +65,20 @@ def train(
     _show(loaded, folder, metrics)
 
 
-def _source(data: str | None) -> str | None:
-    """The data source as YAML text; paths are made absolute, for the run folder remembers them."""
+def data_setting(data: str) -> str:
+    """``--data`` as a setting of the recipe; paths are made absolute, for the run folder remembers them.
+
+    Args:
+        data: What the user gave.
+
+    Example:
+        >>> data_setting("synthetic")
+        'data.source="synthetic"'
+    """
     import json
 
-    if data is None or data in ("packaged", "synthetic"):
-        return data
-    return json.dumps(str(Path(data).expanduser().absolute()))
+    known = data in ("packaged", "synthetic")
+    return f"data.source={json.dumps(data if known else str(Path(data).expanduser().absolute()))}"
 
 
 def _folder(out: Path | None, recipe: Recipe, *, resume: bool, smoke: bool) -> Path:

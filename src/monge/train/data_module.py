@@ -9,13 +9,11 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from monge.data import ImageSet
-from monge.data.samplers import ClassBalancedBatchSampler
+from monge.data.samplers import ClassBalancedBatchSampler, EpochBatchSampler, RandomBatchSampler
+from monge.errors import RecipeError
 from monge.recipes import Recipe
 from monge.recipes.schema import BalancedSampler
 from monge.train.schedules import steps_in_epoch
-from monge.train.shuffled import ShuffledBatchSampler
-
-Sampler = ClassBalancedBatchSampler | ShuffledBatchSampler
 
 
 class Batch(NamedTuple):
@@ -44,11 +42,11 @@ class Batches:
         start: Batches of it that are done already.
     """
 
-    def __init__(self, images: ImageSet, sampler: Sampler, epoch: int, start: int) -> None:
+    def __init__(self, images: ImageSet, sampler: EpochBatchSampler, epoch: int, start: int) -> None:
         self.images, self._sampler, self._epoch, self._start = images, sampler, epoch, start
         sampler.set_epoch(epoch)
         sampler.set_start(start)
-        self._length = len(sampler)
+        self._length = len(sampler) - start
 
     def __len__(self) -> int:
         return self._length
@@ -84,7 +82,9 @@ class ImageData(pl.LightningDataModule):
         return Batches(self.train, sampler, epoch, self._done if epoch == self._resumed_epoch else 0)
 
 
-def build_sampler(recipe: Recipe, train: ImageSet, steps_per_epoch: int, rank: int = 0, world_size: int = 1) -> Sampler:
+def build_sampler(
+    recipe: Recipe, train: ImageSet, steps_per_epoch: int, rank: int = 0, world_size: int = 1
+) -> EpochBatchSampler:
     """The batch sampler of a recipe.
 
     Args:
@@ -93,19 +93,16 @@ def build_sampler(recipe: Recipe, train: ImageSet, steps_per_epoch: int, rank: i
         steps_per_epoch: Optimiser steps in an epoch.
         rank: This process.
         world_size: Processes that share each batch.
+
+    Raises:
+        RecipeError: The images cannot fill such batches.
     """
+    config, share = recipe.sampler, {"seed": recipe.seed, "rank": rank, "world_size": world_size}
     batches = steps_per_epoch * recipe.train.accumulate
-    config = recipe.sampler
-    if isinstance(config, BalancedSampler):
-        return ClassBalancedBatchSampler(
-            train.labels,
-            config.classes_per_batch,
-            config.samples_per_class,
-            steps_per_epoch=batches,
-            seed=recipe.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-    return ShuffledBatchSampler(
-        len(train), config.batch_size, steps_per_epoch=batches, seed=recipe.seed, rank=rank, world_size=world_size
-    )
+    try:
+        if isinstance(config, BalancedSampler):
+            counts = (config.classes_per_batch, config.samples_per_class)
+            return ClassBalancedBatchSampler(train.labels, *counts, steps_per_epoch=batches, **share)
+        return RandomBatchSampler(len(train), config.batch_size, steps_per_epoch=batches, **share)
+    except ValueError as error:
+        raise RecipeError(f"sampler: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # First key of a seed: what it is for.
-MODEL, BATCH, AUGMENT, SHUFFLE, REFERENCE = range(5)
+MODEL, BATCH, AUGMENT, REFERENCE = range(4)
 
 
 def mixed_seed(*keys: int) -> int:
