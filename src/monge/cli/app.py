@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from monge import __version__
@@ -16,6 +14,10 @@ from monge.cli.evaluate import evaluate
 from monge.cli.recipes import recipes
 from monge.cli.report import report
 from monge.cli.train import train
+from monge.errors import MongeError
+
+# typer brings click's classes under different names in different versions, and exports only some of them.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="monge",
@@ -61,12 +63,12 @@ def run(arguments: list[str]) -> int:
     """
     try:
         code = app(arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
-        return 2
-    except click.Abort:
+    except typer.Abort:
         raise KeyboardInterrupt from None
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return 2
+        command = error.ctx.command_path if error.ctx is not None else "monge"
+        raise MongeError(f"{error.format_message()} (see {command} --help)") from None
     return code if isinstance(code, int) else 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def show_metrics(metrics: Mapping[str, float]) -> None:
-    """Prints one metric a line, whole numbers as such.
+    """Prints one metric a line, counts as whole numbers.
 
     Args:
         metrics: Values by name.
@@ -18,4 +18,4 @@ def show_metrics(metrics: Mapping[str, float]) -> None:
     """
     width = max((len(name) for name in metrics), default=0)
     for name, value in metrics.items():
-        print(f"{name:<{width}}  {int(value):>6}" if value == int(value) > 1 else f"{name:<{width}}  {value:.4f}")
+        print(f"{name:<{width}}  {value:>6.0f}" if name.endswith("queries") else f"{name:<{width}}  {value:.4f}")

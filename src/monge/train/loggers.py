@@ -15,6 +15,26 @@ if TYPE_CHECKING:
 LOGGERS = ("jsonl", "csv", "tensorboard", "wandb")
 
 
+def check_loggers(names: Sequence[str]) -> None:
+    """Refuses what `build_loggers` would refuse, before a run begins.
+
+    Args:
+        names: Any of `LOGGERS`.
+
+    Raises:
+        RunError: An unknown name.
+        MissingExtraError: The logger's package is not installed.
+
+    Example:
+        >>> check_loggers(["jsonl", "csv"])
+    """
+    for name in names:
+        if name not in LOGGERS:
+            raise RunError(f"--logger: found {name!r}, expected one of {', '.join(LOGGERS)}")
+        if name in ("tensorboard", "wandb"):
+            require(name, extra="loggers", purpose=f"The logger {name}")
+
+
 def build_loggers(names: Sequence[str], folder: Path, run_name: str) -> list[Logger]:
     """Lightning loggers that write below ``logs/`` of a run; ``metrics.jsonl`` is written in any case.
 
@@ -23,17 +43,10 @@ def build_loggers(names: Sequence[str], folder: Path, run_name: str) -> list[Log
         folder: The run's folder.
         run_name: What Weights & Biases calls the run.
 
-    Raises:
-        RunError: An unknown name.
-        MissingExtraError: The logger's package is not installed.
-
     Example:
         >>> build_loggers(["jsonl"], Path("runs/a"), "a")
         []
     """
-    unknown = [name for name in names if name not in LOGGERS]
-    if unknown:
-        raise RunError(f"--logger: found {unknown[0]!r}, expected one of {', '.join(LOGGERS)}")
     from lightning.pytorch import loggers
 
     logs = folder / "logs"
@@ -41,10 +54,8 @@ def build_loggers(names: Sequence[str], folder: Path, run_name: str) -> list[Log
     if "csv" in names:
         built.append(loggers.CSVLogger(logs, name="csv"))
     if "tensorboard" in names:
-        require("tensorboard", extra="loggers", purpose="The logger tensorboard")
         built.append(loggers.TensorBoardLogger(logs, name="tensorboard"))
     if "wandb" in names:
-        require("wandb", extra="loggers", purpose="The logger wandb")
         logs.mkdir(parents=True, exist_ok=True)
         built.append(loggers.WandbLogger(name=run_name, project="monge", save_dir=logs))
     return built

@@ -13,10 +13,10 @@ from lightning.pytorch.strategies import DDPStrategy
 from monge.data import ImageSplits, load_images
 from monge.recipes import Recipe
 from monge.train.checkpoints import Checkpoint, load_checkpoint
-from monge.train.data_module import ImageData
+from monge.train.data_module import ImageData, build_sampler
 from monge.train.devices import choose_device, own_torch_state
 from monge.train.keeper import RunKeeper
-from monge.train.loggers import build_loggers
+from monge.train.loggers import build_loggers, check_loggers
 from monge.train.measures import run_test
 from monge.train.metrics_log import MetricsLog
 from monge.train.progress import Progress
@@ -66,11 +66,15 @@ def fit(
         Interrupted: The run was asked to stop; it can be resumed.
         MongeError: The data cannot be had.
     """
+    check_loggers(loggers)
     files = RunFiles(Path(out))
     accelerator, chosen = choose_device(device, recipe, devices)
     with quiet_lightning(), own_torch_state(recipe.train.threads), StopSignals(files.resume_command) as signals:
         splits = load_images(recipe.data.name, recipe.data.source)
         task = build_task(recipe, splits)
+        build_sampler(recipe, splits.train, task.steps_per_epoch)  # what cannot be is refused before files are touched
+        if progress:
+            say(f"data: {splits.source}; {splits.definition}")
         checkpoint = _open(files, recipe, resume, overwrite)
         if checkpoint is not None:
             task.model.load_state_dict(checkpoint["model"])
