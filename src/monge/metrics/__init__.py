@@ -11,7 +11,7 @@ from monge.metrics.classify import (
     svm_predict,
 )
 from monge.metrics.distances import Distance
-from monge.metrics.nearest import Neighbours, nearest
+from monge.metrics.neighbours import Neighbours, nearest
 from monge.metrics.ranking import Ties
 from monge.metrics.retrieval import RecallCurve, recall_curve, retrieval, retrieval_per_query
 from monge.metrics.transport import plan_diagnostics

@@ -9,7 +9,7 @@ from monge.errors import MongeError
 from monge.extras import require
 from monge.metrics.distances import Distance
 from monge.metrics.embeddings import check_embeddings, check_labels, check_same_width
-from monge.metrics.nearest import nearest
+from monge.metrics.neighbours import nearest
 
 
 def accuracy(predictions: Tensor, labels: Tensor) -> float:

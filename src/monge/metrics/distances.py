@@ -89,21 +89,21 @@ class GalleryDistances:
             ``(B, N)`` float32; the left-out item of each row is ``inf``, everything else is finite.
         """
         left = self._query_factor(self.queries[which])  # (B', K), B padded to whole tiles
+        # |x - y| is near 0 only where |y| is near |x|, so the rounding error can be told from the query alone.
+        floor = self._floor * left[:, -1:]  # (B', 1)
         keys = torch.empty(left.shape[0], self.gallery.shape[0], dtype=torch.float32, device=left.device)  # (B', N)
-        width = left.shape[1]
-        step = max(QUERY_TILE, min(_GALLERY_TILE, _TILE_VALUES // width))
-        right = torch.zeros(step, width, dtype=torch.float64, device=left.device)
+        step = max(QUERY_TILE, min(_GALLERY_TILE, _TILE_VALUES // left.shape[1]))
+        right = torch.zeros(step, left.shape[1], dtype=torch.float64, device=left.device)
         product = torch.empty(QUERY_TILE, step, dtype=torch.float64, device=left.device)
         for column in range(0, self.gallery.shape[0], step):
             block = self._gallery_factor(self.gallery[column : column + step])
             right[: block.shape[0]] = block
             for row in range(0, left.shape[0], QUERY_TILE):
-                torch.mm(left[row : row + QUERY_TILE], right.T, out=product)
-                keys[row : row + QUERY_TILE, column : column + step] = product[:, : block.shape[0]]
+                tile = slice(row, row + QUERY_TILE)
+                torch.mm(left[tile], right.T, out=product)
+                product.masked_fill_(product <= floor[tile], 0.0)
+                keys[tile, column : column + step] = product[:, : block.shape[0]]
         keys = keys[: which.shape[0]]
-        # |x - y| is near 0 only where |y| is near |x|, so the rounding error can be told from the query alone.
-        floor = self._floor * left[: which.shape[0], -1:].float()  # (B, 1)
-        keys.masked_fill_(keys <= floor, 0.0)
         if self.left_out is not None:
             keys.scatter_(1, self.left_out[which, None], torch.inf)
         return keys

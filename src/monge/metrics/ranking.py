@@ -95,35 +95,34 @@ def ranked_hits(
         longest = max(1, int(count[block].max()))
         small = max(1, min(_BLOCK_HITS // longest, _BLOCK_SORT // gallery_labels.shape[0]))
         for row in range(0, block.shape[0], small):
-            which = block[row : row + small]
+            which, part = block[row : row + small], keys[row : row + small]
             slots = torch.arange(max(1, int(count[which].max())), device=device)  # (R,)
             columns = by_label.indices[(first[which, None] + slots).clamp_(max=gallery_labels.shape[0] - 1)]  # (b, R)
-            near = keys[row : row + small].gather(1, columns).masked_fill_(slots >= count[which, None], torch.inf)
-            if ties == "average":
-                yield _grouped(which, keys[row : row + small], near, distances.size)
-            else:
-                relevant = gallery_labels == query_labels[which, None]  # (b, N)
-                yield _in_gallery_order(which, keys[row : row + small], relevant, near, distances.size)
+            padding = slots >= count[which, None]  # (b, R)
+            relevant = (part.gather(1, columns).isfinite() & ~padding).sum(dim=1)
+            if ties == "index":
+                part = _with_index(part)
+            yield _locate(
+                which, relevant, part, part.gather(1, columns).masked_fill_(padding, _last(part)), distances.size
+            )
+        del keys, part  # before the next block is made
 
 
-def _grouped(which: Tensor, keys: Tensor, near: Tensor, size: int) -> Hits:
+def _locate(which: Tensor, relevant: Tensor, keys: Tensor, near: Tensor, size: int) -> Hits:
     near, keys = _sort_rows(near), _sort_rows(keys)
     hits_before, before = torch.searchsorted(near, near), torch.searchsorted(keys, near)
     hits_tied = torch.searchsorted(near, near, right=True) - hits_before
     tied = torch.searchsorted(keys, near, right=True) - before
-    return Hits(which, near.isfinite().sum(dim=1), before, tied, hits_before, hits_tied, size)
+    return Hits(which, relevant, before, tied, hits_before, hits_tied, size)
 
 
-def _in_gallery_order(which: Tensor, keys: Tensor, relevant: Tensor, near: Tensor, size: int) -> Hits:
-    ordered = torch.sort(keys, dim=1, stable=True)
-    found = relevant.gather(1, ordered.indices) & ordered.values.isfinite()  # (b, N)
-    count = found.sum(dim=1)
-    row, position = found.nonzero(as_tuple=True)  # in order of rows, then of ranks
-    slot = torch.arange(row.shape[0], device=row.device) - (count.cumsum(0) - count)[row]
-    before = torch.zeros_like(near, dtype=torch.long)
-    before[row, slot] = position
-    slots = torch.arange(near.shape[1], device=row.device).expand_as(before)
-    return Hits(which, count, before, torch.ones_like(before), slots, torch.ones_like(before), size)
+def _with_index(keys: Tensor) -> Tensor:
+    """Makes keys unique: the bits of a non-negative float, which sort like the float, above the column number."""
+    return (keys.view(torch.int32).long() << 32) | torch.arange(keys.shape[1], device=keys.device)
+
+
+def _last(keys: Tensor) -> float | int:
+    return torch.inf if keys.is_floating_point() else torch.iinfo(keys.dtype).max
 
 
 def _sort_rows(keys: Tensor) -> Tensor:

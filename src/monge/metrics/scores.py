@@ -90,17 +90,13 @@ def _precision_sum(hits: Hits, sums: RankSums, places: Tensor) -> Tensor:
 
 def any_hit_within(hits: Hits, depth: int) -> Tensor:
     """Recall@K of metric learning: probability of at least one relevant item among the first K."""
-    before, tied, relevant = (x[:, 0].double() for x in (hits.before, hits.tied, hits.hits_tied))
-    drawn = (depth - before).clamp(min=0).minimum(tied)
-    # No relevant one among the places drawn from the first group with any: (n-r choose m) / (n choose m).
-    log_miss = (
-        torch.lgamma(tied - relevant + 1)
-        - torch.lgamma((tied - relevant - drawn).clamp(min=0) + 1)
-        + torch.lgamma(tied - drawn + 1)
-        - torch.lgamma(tied + 1)
-    )
-    miss = torch.where(drawn > tied - relevant, 0.0, torch.where(drawn > 0, log_miss.exp(), 1.0))
-    return 1 - miss
+    before, tied, relevant = hits.before[:, 0], hits.tied[:, 0], hits.hits_tied[:, 0]
+    drawn = (depth - before).clamp(min=0).minimum(tied)  # places in reach of the first group with a relevant item
+    # The chance to draw none: (n-r choose m) / (n choose m), a product of min(m, r) factors.
+    few, many = drawn.minimum(relevant), drawn.maximum(relevant)
+    j = torch.arange(int(few.max()), device=few.device)
+    factor = 1 - many[:, None].double() / (tied[:, None] - j).clamp(min=1)  # (B, J)
+    return 1 - torch.where(j < few[:, None], factor.clamp(min=0), 1.0).prod(dim=1)
 
 
 def precision_at_hits(hits: Hits) -> Tensor:
@@ -145,4 +141,5 @@ def interpolated_curve(hits: Hits, points: int = 11) -> Tensor:
 
 
 def _total(hits: Hits, values: Tensor) -> Tensor:
-    return torch.where(hits.mask, values, 0.0).sum(dim=1, dtype=torch.float64)
+    # Added up from the first rank on, so that the amount of padding cannot change the rounding.
+    return torch.where(hits.mask, values.double(), 0.0).cumsum(dim=1)[:, -1]

@@ -10,6 +10,9 @@ from torch import Tensor
 from monge.errors import MongeError
 from monge.metrics.distances import Distance, GalleryDistances
 
+# List items searched at a time, which bounds the temporaries.
+_BLOCK_SORT = 2**22
+
 
 class Neighbours(NamedTuple):
     """The nearest items of each query, nearest first; equally distant ones in gallery order.
@@ -64,10 +67,15 @@ def nearest(
     lists = GalleryDistances(queries, rows, distance, left_out=gallery is None if own_rows is None else own_rows)
     if lists.size == 0:
         raise MongeError("gallery: nothing is left once the query itself is excluded, expected at least 2 items")
-    found = []
-    for which in torch.split(torch.arange(queries.shape[0], device=rows.device), lists.chunk(chunk)):
-        found.append(_smallest(lists.rows(which), min(k, lists.size)))
-    indices, keys = (torch.cat(parts) for parts in zip(*found))
+    count, k = queries.shape[0], min(k, lists.size)
+    # Filled in place: small results kept between large temporaries would stop the allocator from reusing their memory.
+    indices = torch.empty(count, k, dtype=torch.long, device=rows.device)
+    keys = torch.empty(count, k, dtype=torch.float32, device=rows.device)
+    for which in torch.split(torch.arange(count, device=rows.device), lists.chunk(chunk)):
+        block, small = lists.rows(which), max(1, _BLOCK_SORT // rows.shape[0])
+        for row in range(0, which.shape[0], small):
+            indices[which[row : row + small]], keys[which[row : row + small]] = _smallest(block[row : row + small], k)
+        del block  # before the next one is made
     return Neighbours(indices, lists.to_distance(keys))
 
 
@@ -76,7 +84,7 @@ def _smallest(keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
     # topk leaves open which of several equal keys it returns and in what order: only such rows need a stable sort.
     repeated = (values[:, 1:] == values[:, :-1]).any(dim=1)
     repeated |= (keys == values[:, -1:]).sum(dim=1) > 1
-    for row in torch.split(repeated.nonzero().flatten(), max(1, 2**22 // keys.shape[1])):
-        ordered = torch.sort(keys[row], dim=1, stable=True)
-        values[row], indices[row] = ordered.values[:, :k], ordered.indices[:, :k]
+    if bool(repeated.any()):
+        ordered = torch.sort(keys[repeated], dim=1, stable=True)
+        values[repeated], indices[repeated] = ordered.values[:, :k], ordered.indices[:, :k]
     return indices, values
