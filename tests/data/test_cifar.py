@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from monge.data.formats.cifar import CIFAR10_CLASSES, read_cifar, read_cifar_pickle, read_cifar_records
 from monge.data.synthetic import draw_digits, write_fake_cifar10, write_fake_cifar100
@@ -42,6 +43,22 @@ def test_cifar100_uses_the_fine_labels(tmp_path: Path, edition: str) -> None:
     cifar = read_cifar(tmp_path, 100)
     assert sorted(cifar.train_labels.tolist()) == list(range(100))
     assert cifar.classes[7] == "07"
+
+
+@pytest.mark.parametrize(("classes", "reader"), [(10, CIFAR10), (100, CIFAR100)])
+def test_torchvision_reads_the_same_python_edition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int, reader: Any
+) -> None:
+    """A reader that nobody here wrote agrees on pixels, planes and labels; only its checksums are switched off."""
+    write = write_fake_cifar10 if classes == 10 else write_fake_cifar100
+    write(tmp_path, edition="python", train=100, test=100)
+    monkeypatch.setattr(reader, "_check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
+    ours = read_cifar(tmp_path, classes)
+    train, test = reader(str(tmp_path), train=True), reader(str(tmp_path), train=False)
+    np.testing.assert_array_equal(train.data, ours.train_images.transpose(0, 2, 3, 1))
+    assert train.targets == ours.train_labels.tolist()
+    assert test.targets == ours.test_labels.tolist()
 
 
 def test_both_editions_hold_the_same_and_the_binary_one_is_read(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
 
 from monge.data.formats.idx import read_idx, read_idx_header, read_idx_pair, write_idx
 from monge.errors import DataFormatError
@@ -47,6 +48,15 @@ def test_every_type_and_shape_reads_back(
     assert loaded.dtype.isnative
     assert loaded.flags.writeable
     np.testing.assert_array_equal(loaded, array)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_torchvision_reads_the_same(tmp_path: Path, dtype: str) -> None:
+    """A reader that nobody here wrote agrees on what the file holds."""
+    array = (np.arange(24) * 5 - 7).astype(dtype).reshape(2, 3, 4)
+    write_idx(tmp_path / "a", array)
+    other = read_sn3_pascalvincent_tensor(str(tmp_path / "a"), strict=False)
+    np.testing.assert_array_equal(other.numpy(), read_idx(tmp_path / "a"))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -84,7 +85,7 @@ class ClassBalancedBatchSampler(EpochBatchSampler):
 
     Over an epoch the classes come up equally often (give or take one), and a class's samples are used up in random
     order before any of them comes again. A class with fewer than K samples repeats them within a batch, as evenly as
-    possible; no other class does. Every epoch draws anew.
+    possible; no other class does. Every epoch draws anew, from a stream of its own.
 
     Args:
         labels: Class of each sample, ``(N,)``.
@@ -193,20 +194,19 @@ class RandomBatchSampler(EpochBatchSampler):
 def _draws(items: np.ndarray[tuple[int], np.dtype[np.int64]], size: int, seed: list[int]) -> Iterator[list[int]]:
     """Deals hands of ``size`` from a shuffled deck for ever, with a new shuffle whenever the deck runs out.
 
-    A hand that spans two shuffles takes from the new one only what it does not hold yet, unless ``items`` are fewer
-    than ``size``; what it passes over stays on top. So no hand repeats an item without need, and at any time no item
-    has come up more than once more often than another.
+    A hand that spans two shuffles first takes from the new one what it holds least of, and what it passes over stays
+    in the deck. So no item comes up more than once more often than another, neither within a hand nor over all hands.
     """
     random = np.random.default_rng(seed)
     deck: list[int] = []
     while True:
-        hand = deck[:size]
-        del deck[:size]
+        hand, deck = deck[:size], deck[size:]
         while len(hand) < size:
-            fresh = random.permutation(items).tolist()
-            held = set(hand) if len(items) >= size else set()
-            wanted = [item for item in fresh if item not in held][: size - len(hand)]
-            taken = set(wanted)
-            hand += wanted
-            deck = [item for item in fresh if item not in taken]
+            deck = deck or random.permutation(items).tolist()
+            held = Counter(hand)
+            least = min(held[item] for item in items.tolist())
+            taken = [item for item in deck if held[item] == least][: size - len(hand)]
+            hand += taken
+            gone = set(taken)
+            deck = [item for item in deck if item not in gone]
         yield hand
