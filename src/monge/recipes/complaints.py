@@ -45,9 +45,10 @@ def _line(detail: ErrorDetails) -> str:
         return f"{path}.name: missing, expected one of {', '.join(_tags(owner))}"
     if kind == "union_tag_invalid":
         return f"{path}.name: found {context['tag']!r}, expected one of {context['expected_tags']}".replace("'", "")
-    if kind == "value_error":
-        return f"{path}: {context['error']!s}"
-    return f"{path}: found {_short(detail['input'])}, {detail['msg'].replace('Input should be', 'expected')}"
+    if kind == "value_error":  # raised by a section's own check as "key: what is wrong"
+        return f"{path}.{context['error']}"
+    wanted = detail["msg"].replace("Input should be", "expected").replace("a valid tuple", "a list")
+    return f"{path}: found {_short(detail['input'])}, {wanted}"
 
 
 def _short(value: object) -> str:

@@ -46,14 +46,14 @@ class DataSection(Section):
         source: ``"packaged"``, ``"synthetic"`` or the path of the official files.
         image_size: Images are resized to this height and width; unset: as they come.
         normalize: Pixel scaling.
-        augment: Names of training augmentations, applied in this order.
+        augment: Training augmentations of `monge.data.augment`, applied in this order.
     """
 
     name: str
     source: str = "packaged"
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
     normalize: NormalizeSection = NormalizeSection()
-    augment: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    augment: Annotated[tuple[Literal["shift", "flip", "affine"], ...], Field(strict=False)] = ()
 
 
 class BalancedSampler(Section):
