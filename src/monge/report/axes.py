@@ -66,12 +66,13 @@ def tick_label(value: float) -> str:
 
     Example:
         >>> [tick_label(v) for v in (0.25, 1500.0, 20000.0, 0.00003, -0.0)]
-        ['0.25', '1500', '20k', '3e-05', '0']
+        ['0.25', '1500', '20k', '3e-5', '0']
     """
     if value == 0:
         return "0"
     if abs(value) >= 1e9 or abs(value) < 1e-3:
-        return f"{value:.3g}"
+        digits, power = f"{value:.2e}".split("e")
+        return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
     if abs(value) >= 1e4:
         unit, size = ("M", 1e6) if abs(value) >= 1e6 else ("k", 1e3)
         return f"{value / size:.4g}{unit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,10 +17,11 @@ class _Part(BaseModel):
 
 
 class ComparedRun(_Part):
-    """One run of one loss: its seed, folder, final test metrics and validation curve."""
+    """One run of one loss: seed, folder, final test metrics, validation curve, what became of it if it failed."""
 
     seed: int
     path: str = ""
+    diverged: str = ""
     test: dict[str, float | None] = Field(default_factory=dict)
     curve: list[dict[str, float | None]] = Field(default_factory=list)
     train_seconds: float | None = None
@@ -56,11 +58,18 @@ class ComparedData(_Part):
 
 
 class Search(_Part):
-    """The learning-rate search every loss had."""
+    """The learning-rate search every loss had, and its rule in words."""
 
     lrs: list[float] = Field(default_factory=list)
     on: str = "val/map"
     seed: int | None = None
+    rule: str = ""
+
+
+class Goal(_Part):
+    """Where the target of the race comes from, in words."""
+
+    rule: str = ""
 
 
 class Comparison(_Part):
@@ -70,7 +79,8 @@ class Comparison(_Part):
     losses: list[ComparedLoss] = Field(min_length=1)
     data: ComparedData = ComparedData()
     seeds: list[int] = Field(default_factory=list)
-    budget: dict[str, float | int | str | None] = Field(default_factory=dict)
+    budget: dict[str, Any] = Field(default_factory=dict)
+    target: Goal = Goal()
     search: Search = Search()
     command: str = ""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monge.report.comparison_charts import curve_charts, finite, interval_chart, reached, search_chart, target_chart
-from monge.report.comparison_folder import ComparedLoss, Comparison, read_comparison
+from monge.report.comparison_folder import ComparedLoss, ComparedRun, Comparison, read_comparison
 from monge.report.definitions import HEADLINE, metric
 from monge.report.line_chart import series_class
-from monge.report.page import render, write_page
+from monge.report.page import number, render, write_page
 from monge.report.svg import clean
 
 _MOST_METRICS = 14
@@ -30,7 +31,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One loss in the table."""
+    """One loss in the table; ``failed`` counts the seeds whose training diverged and that its means leave out."""
 
     name: str
     css: str
@@ -40,6 +41,7 @@ class Row:
     reached: str
     trials: dict[float, float | None]
     seconds: float | None
+    failed: int
 
 
 def write_comparison(folder: Path) -> Path:
@@ -79,7 +81,7 @@ def render_comparison(comparison: Comparison) -> str:
             "search": search_chart(losses, on),
             "rates": sorted({rate for row in rows for rate in row.trials})[:_MOST_RATES],
             "runs": _runs(losses),
-            "budget": [(clean(key).replace("_", " "), value) for key, value in comparison.budget.items()],
+            "budget": _budget(comparison.budget),
         },
     )
 
@@ -114,18 +116,32 @@ def _rows(losses: list[ComparedLoss], names: list[str], on: str) -> list[Row]:
                 f"{hits} of {len(loss.runs)} seeds" if goal else "",
                 {rate: trial.get(on) for trial in loss.search if (rate := finite(trial.get("lr"))) is not None},
                 _mean([run.train_seconds for run in loss.runs]),
+                sum(bool(run.diverged) for run in loss.runs),
             )
         )
     return rows
 
 
-def _runs(losses: list[ComparedLoss]) -> list[tuple[str, int, float | None, float | None, str]]:
-    """``(loss, seed, test mAP, training seconds, folder)`` of every run."""
+def _budget(budget: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of what every run had; values that are neither numbers nor text are left out."""
     return [
-        (clean(loss.name), run.seed, run.test.get("test/map"), run.train_seconds, clean(run.path, 120))
+        (clean(key).replace("_", " "), clean(value, 200) if isinstance(value, str) else number(value, 3))
+        for key, value in budget.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    ]
+
+
+def _runs(losses: list[ComparedLoss]) -> list[tuple[str, int, float | None, float | None, str]]:
+    """``(loss, seed, test mAP, training seconds, folder and what became of it)`` of every run."""
+    return [
+        (clean(loss.name), run.seed, run.test.get("test/map"), run.train_seconds, clean(_place(run), 200))
         for loss in losses
         for run in loss.runs
     ][:400]
+
+
+def _place(run: ComparedRun) -> str:
+    return f"{run.path}: {run.diverged}" if run.diverged else run.path
 
 
 def _sortable(value: float | None) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from monge.errors import MissingExtraError
 from monge.extras import require
+from monge.metrics import Distance
 from monge.report.stored_embeddings import StoredEmbeddings
 from monge.report.thumbnails import is_tiny, sprite
 
@@ -43,7 +44,7 @@ class EmbeddingMap:
     total: int
 
 
-def embedding_map(items: StoredEmbeddings, distance: str) -> EmbeddingMap:
+def embedding_map(items: StoredEmbeddings, distance: Distance) -> EmbeddingMap:
     """Projects up to 1,000 seeded items: t-SNE if scikit-learn is installed, otherwise the first two principal axes."""
     kept = torch.arange(len(items.vectors))
     if len(kept) > MOST_POINTS:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
+import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from monge.errors import RunError
 from monge.extras import require
 from monge.report.svg import Markup, clean
+from monge.train.atomic import write_atomically
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
@@ -50,17 +50,11 @@ def write_page(path: Path, page: str) -> Path:
     Raises:
         RunError: The folder cannot be written.
     """
-    temporary = ""
+    # Unpaired surrogates can come out of JSON and have no UTF-8 form.
+    content = page.encode("utf-8", errors="replace")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            # Unpaired surrogates can come out of JSON and have no UTF-8 form.
-            file.write(page.encode("utf-8", errors="replace"))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        write_atomically(path, lambda part: part.write_bytes(content))
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise RunError(f"{path}: could not be written ({error.strerror or error})") from error
     return path
 
@@ -76,7 +70,8 @@ def number(value: Any, digits: int = 4) -> str:
         return "–"
     if value != value:
         return "NaN"
-    if abs(value) == float("inf"):
+    # Also what JSON may hold as an integer that no float can.
+    if abs(value) > sys.float_info.max:
         return "∞" if value > 0 else "−∞"
     if float(value).is_integer() and abs(value) >= 2:
         return f"{int(value):,}"
@@ -89,7 +84,7 @@ def duration(seconds: Any) -> str:
     """Seconds as text.
 
     Example:
-        >>> duration(3.25), duration(134), duration(7300), duration(None)
+        >>> duration(3.25), duration(134), duration(7320), duration(None)
         ('3.2 s', '2 min 14 s', '2 h 2 min', '–')
     """
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e12:

@@ -97,7 +97,7 @@ def _image(uri: str, x: float, y: float, width: float, height: float) -> Markup:
 def _blocks(groups: list[tuple[str, int]], n: int) -> Markup:
     """Thin lines between the classes and their names, as many as fit."""
     parts, start = [], 0
-    longest = max(len(clean(name, 9)) for name, _ in groups)
+    longest = max(len(clean(name, 7)) for name, _ in groups)
     room = 7.0 * longest + 6
     every_x, every_y = (math.ceil(len(groups) * size / _SIDE) for size in (room, 14.0))
     for i, (name, count) in enumerate(groups):
@@ -105,7 +105,7 @@ def _blocks(groups: list[tuple[str, int]], n: int) -> Markup:
         if i:
             parts.append(tag("line", x1=_LEFT + at, x2=_LEFT + at, y1=_TOP, y2=_TOP + _SIDE, class_="block-line"))
             parts.append(tag("line", x1=_LEFT, x2=_LEFT + _SIDE, y1=_TOP + at, y2=_TOP + at, class_="block-line"))
-        text = clean(name, 9)
+        text = clean(name, 7)
         if i % every_x == 0:
             parts.append(tag("text", text, x=_LEFT + middle, y=_TOP + _SIDE + 17, **_MIDDLE, class_="tick"))
         if i % every_y == 0:

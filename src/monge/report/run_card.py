@@ -11,6 +11,7 @@ from monge.report.page import duration
 from monge.report.run_folder import RunFolder, lookup
 from monge.report.svg import clean
 
+NOT_RECORDED = "not recorded"
 _LONG = 400
 _MOST_PACKAGES = 40
 
@@ -23,7 +24,7 @@ class RunCard:
         title: Title of the recipe, or the name of the folder.
         name: Name of the recipe.
         source: Which data it ran on.
-        definition: How the splits were made.
+        definition: How the splits were made; empty if the run did not record it.
         synthetic: Whether the data come out of a generator.
         facts: ``(name, value)`` of data, seed, device, durations.
         packages: ``(package, version)``.
@@ -45,16 +46,16 @@ class RunCard:
 def run_card(run: RunFolder) -> RunCard:
     """Collects the card from the recipe and the environment of a run."""
     environment = run.environment
-    source = _text(lookup(environment, "data", "source") or run.setting("data", "source"), "not recorded")
-    definition = _text(lookup(environment, "data", "definition"), "not recorded")
+    source = _text(lookup(environment, "data", "source") or run.setting("data", "source"), NOT_RECORDED)
+    definition = _text(lookup(environment, "data", "definition"), "")
     name = _text(run.setting("name"), run.path.resolve().name)
     seed = environment.get("seed", run.setting("seed"))
     facts = [
         ("Recipe", name),
-        ("Data", _text(lookup(environment, "data", "name") or run.setting("data", "name"), "not recorded")),
+        ("Data", _text(lookup(environment, "data", "name") or run.setting("data", "name"), NOT_RECORDED)),
         ("Data source", source),
-        ("Splits", definition),
-        ("Seed", _text(seed, "not recorded")),
+        ("Splits", definition or NOT_RECORDED),
+        ("Seed", _text(seed, NOT_RECORDED)),
         ("Training time", duration(environment.get("train_seconds"))),
         ("Started", _text(environment.get("started"), "–")),
         ("Finished", _text(environment.get("finished"), "–")),

@@ -14,7 +14,8 @@ from monge.extras import require
 from monge.report.stored_embeddings import StoredEmbeddings, load_embeddings
 
 _LONGEST_TEXT = 64_000
-_LARGEST_FILE = 1 << 30
+_LARGEST_FILE = 1 << 28
+_NO_CURVES = {"step", "epoch", "time"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,10 @@ class Records:
 
     Args:
         series: For every name ``(steps, values)``, ascending steps, one value a step (the last one written).
-        times: Seconds since the start of training by step.
         problem: What is wrong with the file; empty if nothing is.
     """
 
     series: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
-    times: Mapping[int, float] = field(default_factory=dict)
     problem: str = ""
 
     def last(self, prefix: str) -> dict[str, float]:
@@ -109,7 +108,7 @@ def read_text(path: Path) -> str:
         OSError: It cannot be read, or is too large to be what its name says.
     """
     if path.stat().st_size > _LARGEST_FILE:
-        raise OSError(f"larger than {_LARGEST_FILE >> 30} GiB")
+        raise OSError(f"larger than {_LARGEST_FILE >> 20} MiB")
     return path.read_text(encoding="utf-8", errors="replace")
 
 
@@ -118,28 +117,21 @@ def read_records(path: Path) -> Records:
 
     A step that occurs twice (a run that was resumed) keeps the value written last.
     """
+    values: dict[str, dict[int, float]] = {}
+    broken: list[int] = []
     try:
-        lines = read_text(path).split("\n")
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                record = _record(line) if line.strip() else {}
+                if record is None:
+                    broken.append(number)
+                    continue
+                for name in record.keys() - _NO_CURVES:
+                    values.setdefault(name, {})[int(record["step"])] = record[name]
     except OSError as error:
         return Records(problem=_unread(path, error))
-    values: dict[str, dict[int, float]] = {}
-    times: dict[int, float] = {}
-    broken: list[int] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        record = _record(line)
-        if record is None:
-            broken.append(number)
-            continue
-        step = int(record["step"])
-        for name, value in record.items():
-            if name == "time":
-                times[step] = value
-            elif name not in ("step", "epoch"):
-                values.setdefault(name, {})[step] = value
-    series = {name: _ascending(found) for name, found in values.items()}
-    return Records(series, dict(sorted(times.items())), _broken_lines(path.name, broken, bool(series)))
+    series = {name: _ascending(values[name]) for name in sorted(values)}
+    return Records(series, _broken_lines(path.name, broken, bool(series)))
 
 
 def _ascending(found: dict[int, float]) -> tuple[list[float], list[float]]:

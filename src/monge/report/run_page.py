@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monge.metrics import Distance
 from monge.report.curves import learning_curves
 from monge.report.definitions import HEADLINE, metric
 from monge.report.embedding_map import embedding_map
-from monge.report.gallery import distance_histograms, neighbour_confusion, retrieval_gallery
-from monge.report.neighbours import nearest_neighbours
+from monge.report.gallery import retrieval_gallery
+from monge.report.neighbours import retrieve
 from monge.report.page import render, write_page
 from monge.report.plan_section import plan_section
-from monge.report.run_card import run_card
+from monge.report.run_card import NOT_RECORDED, run_card
 from monge.report.run_folder import Records, RunFolder, lookup, read_run
+from monge.report.separation import distance_histograms, neighbour_confusion
 from monge.report.stored_embeddings import StoredEmbeddings
 from monge.report.svg import clean
 
@@ -25,13 +27,13 @@ _MOST_NUMBERS = 40
 
 @dataclass(frozen=True)
 class Number:
-    """One final metric: its names, its value, its meaning, and the value the recipe expects, if it names one."""
+    """One final metric: its names, its value, its meaning, and the range the recipe expects, if it names one."""
 
     short: str
     title: str
     definition: str
     value: float
-    expected: float | None
+    expected: tuple[float, float] | None
 
 
 def write_report(run: Path) -> Path:
@@ -52,14 +54,18 @@ def write_report(run: Path) -> Path:
 
 def render_run(run: RunFolder) -> str:
     """The page of a run as text; a section whose data are missing says so."""
-    numbers = headline_numbers(run.records, run.setting("expected"))
+    card = run_card(run)
+    expected = run.setting("expected") if _expects_this_data(run) else None
+    numbers = headline_numbers(run.records, expected)
     return render(
         "run.html",
         {
-            "card": run_card(run),
+            "card": card,
             "problems": [clean(text, 300) for text in run.problems],
             "tiles": _tiles(numbers),
             "numbers": numbers,
+            "other_source": _other_source(run, card.source),
+            "expected_note": clean(lookup(expected, "note") or "", 400),
             "curves": learning_curves(run.records) if run.records.series else run.records.problem,
             **_item_sections(run),
         },
@@ -71,7 +77,7 @@ def headline_numbers(records: Records, expected: Any) -> list[Number]:
 
     Args:
         records: The numbers of the run.
-        expected: The recipe's ``expected`` section: metric name to number; anything else in it is ignored.
+        expected: The recipe's ``expected`` section: ``metrics`` maps names to a range; the rest of it is ignored.
     """
     final = records.last("test/")
     order = {name: i for i, name in enumerate(HEADLINE)}
@@ -83,12 +89,23 @@ def headline_numbers(records: Records, expected: Any) -> list[Number]:
     return numbers
 
 
-def _expected(expected: Any, name: str) -> float | None:
+def _expected(expected: Any, name: str) -> tuple[float, float] | None:
     for key in (name, name.removeprefix("test/")):
-        value = lookup(expected, key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+        match lookup(expected, "metrics", key):
+            case [int() | float() as low, int() | float() as high]:
+                return float(low), float(high)
     return None
+
+
+def _expects_this_data(run: RunFolder) -> bool:
+    """Whether the recipe's expectations hold for the data source of the run; others are not shown beside it."""
+    return bool(run.setting("expected", "source") == run.setting("data", "source"))
+
+
+def _other_source(run: RunFolder, source: str) -> str:
+    """Source of the stored embeddings where `monge evaluate` has replaced them by those of other data."""
+    stored = run.embeddings.source if isinstance(run.embeddings, StoredEmbeddings) else ""
+    return stored if stored and source != NOT_RECORDED and stored != source else ""
 
 
 def _tiles(numbers: list[Number]) -> list[Number]:
@@ -101,18 +118,25 @@ def _tiles(numbers: list[Number]) -> list[Number]:
 def _item_sections(run: RunFolder) -> Mapping[str, object]:
     """The sections made from the stored embeddings, or the reason why there are none."""
     items = run.embeddings
-    distance = "cosine" if run.setting("evaluate", "distance") == "cosine" else "euclidean"
+    distance: Distance = "cosine" if run.setting("evaluate", "distance") == "cosine" else "euclidean"
     names = ("gallery", "distances", "confusion", "map", "plan")
     if not isinstance(items, StoredEmbeddings):
-        return {**dict.fromkeys(names, clean(items, 300)), "distance": distance, "map_data": None, "searched": 0}
-    neighbours = nearest_neighbours(items.vectors, items.labels, distance)
+        return {
+            **dict.fromkeys(names, clean(items, 300)),
+            "distance": distance,
+            "map_data": None,
+            "searched": 0,
+            "asked": 0,
+        }
+    retrieved = retrieve(items.vectors, items.labels, distance)
     shown = embedding_map(items, distance)
     return {
         "distance": distance,
         "searched": len(items.vectors),
-        "gallery": retrieval_gallery(items, neighbours) or "No class has two test items: nothing can be retrieved.",
+        "asked": len(retrieved.queries),
+        "gallery": retrieval_gallery(items, retrieved) or "No class has two test items: nothing can be retrieved.",
         "distances": distance_histograms(items, distance) or "The test items have no two classes or no two of a class.",
-        "confusion": neighbour_confusion(items, neighbours),
+        "confusion": neighbour_confusion(items, retrieved),
         "map": shown,
         "map_data": {
             "points": shown.points,

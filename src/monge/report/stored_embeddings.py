@@ -13,6 +13,7 @@ from torch import Tensor
 from monge.extras import require
 from monge.report.svg import clean
 
+_LARGEST = 1e15
 MOST_ITEMS = 20_000
 """A larger test set is sampled: distances between all its items would take minutes and tell nothing more."""
 
@@ -28,6 +29,7 @@ class StoredEmbeddings:
         images: All pictures of the file, uint8 ``(total, C, H, W)`` mapped from disk, or ``None``.
         rows: Row of each item in ``images``, int64 ``(N,)``.
         total: Items in the file, ``N`` or more.
+        source: Which data they are of, as the file says; empty if it does not.
         problem: What is wrong with the file; empty if nothing is.
     """
 
@@ -37,6 +39,7 @@ class StoredEmbeddings:
     images: Tensor | None
     rows: Tensor
     total: int
+    source: str
     problem: str = ""
 
     def name(self, index: int) -> str:
@@ -86,15 +89,19 @@ def _checked(
         rows = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:MOST_ITEMS].sort().values
     # Indexing comes before conversion: the file is mapped into memory, and only the sampled rows are then read.
     vectors, labels = vectors[rows].float(), labels[rows].long()
-    good = vectors.isfinite().all(dim=1) & (labels >= 0)
+    # Squares of larger values leave float32; such a model has exploded.
+    good = (vectors.isfinite() & (vectors.abs() < _LARGEST)).all(dim=1) & (labels >= 0)
     if not good.all():
-        problems.append(f"{int((~good).sum())} items with NaN, infinite values or a negative label left out")
+        problems.append(
+            f"{int((~good).sum())} items with values that are NaN or beyond 1e15 or a negative label left out"
+        )
     if int(good.sum()) < 2:
-        return f"{name}: found fewer than two items with finite embeddings"
+        return f"{name}: found fewer than two items with finite embeddings below 1e15"
     present, labels = torch.unique(labels[good], return_inverse=True)
     problem = f"{name}: " + "; ".join(problems) if problems else ""
+    source = clean(metadata.get("source", ""), 400)
     classes = _class_names(metadata.get("classes", ""), present)
-    return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, problem)
+    return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, source, problem)
 
 
 def _shows(images: Tensor, count: int) -> bool:
