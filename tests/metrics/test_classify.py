@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -109,3 +110,9 @@ def test_without_scikit_learn_the_command_is_named(
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'monge\[train\]'"):
         svm_accuracy(*data)
+
+
+def test_importing_the_room_needs_the_core_alone() -> None:
+    code = "import sys, monge.metrics; print([m for m in ('sklearn', 'scipy', 'torchvision') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -255,19 +255,52 @@ MEMORY = """
 import resource, sys, torch
 from monge.metrics import nearest, retrieval
 torch.set_num_threads(1)
+items, width, asked = map(int, sys.argv[1:])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-labels = torch.arange(100_000) % 500
-gallery, queries = torch.randn(100_000, 16), torch.randn(1500, 16)
-warm = retrieval(queries[:64], gallery[:4096], labels[:64], labels[:4096]), nearest(queries[:64], gallery[:4096])
+labels = torch.arange(items) % 1000
+gallery, queries = torch.randn(items, width), torch.randn(asked, width)
+retrieval(queries[:64], gallery[:4096], labels[:64], labels[:4096])
+nearest(queries[:64], gallery[:4096])
 before = peak()
-retrieval(queries, gallery, labels[:1500], labels)
+retrieval(queries, gallery, labels[:asked], labels)
 nearest(queries, gallery)
-print(peak() - before)
+print(before, peak())
 """
+
+
+def peaks(items: int, width: int, asked: int) -> tuple[float, float]:
+    """Peak memory of a fresh process in MB, before and after ranking."""
+    command = [sys.executable, "-c", MEMORY, str(items), str(width), str(asked)]
+    before, after = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return float(before), float(after)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts kilobytes only on Linux")
 def test_memory_is_bounded() -> None:
-    """1,500 x 100,000 distances are 600 MB in float32; the peak must stay far below one such matrix."""
-    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 250
+    """1,500 x 100,000 distances are 600 MB in float32; ranking them must stay far below one such matrix."""
+    before, after = peaks(100_000, 16, 1500)
+    assert after - before < 250
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts kilobytes only on Linux")
+def test_a_million_items_stay_under_two_gigabytes() -> None:
+    """The whole process, with Python, torch and the 512 MB of the gallery itself."""
+    assert peaks(1_000_000, 128, 1000)[1] < 2000
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("ties", ["average", "index"])
+def test_gpu_equals_cpu(ties: str) -> None:
+    x, labels = clusters(700, 40, 33)
+    x = (x * 4).round() / 4
+    want = retrieval(x, query_labels=labels, ties=ties, also=["map_20pt"])
+    assert retrieval(x.cuda(), query_labels=labels.cuda(), ties=ties, also=["map_20pt"]) == pytest.approx(
+        want, abs=1e-9
+    )
+
+
+def test_embeddings_that_require_a_gradient_get_none() -> None:
+    x, labels = clusters(30, 3, 4)
+    values = retrieval_per_query(x.requires_grad_(), query_labels=labels)
+    assert not any(value.requires_grad for value in values.values())

@@ -26,9 +26,9 @@ _BLOCK_VALUES = 2**24
 class GalleryDistances:
     """Rows of the distance matrix between queries and a gallery, made on demand.
 
-    The inner products are summed in float64 and the distances then rounded to float32: two distances that agree
-    to float32 precision are ties, whatever the order of summation, and the cancellation of |x|² - 2xy + |y|²
-    stays far below that precision. A distance below rounding (about 1e-7 of the embedding's norm) is exactly 0.
+    The inner products are summed in float64 and the distances rounded to float32: distances that agree to float32
+    precision are ties, whatever the order of summation. The cancellation in |x|² - 2xy + |y|² costs precision only
+    for distances below about 1e-4 of the embeddings' norm; below about 1e-7 of it, a distance is exactly 0.
 
     Args:
         queries: ``(Q, D)``, any floating dtype.
