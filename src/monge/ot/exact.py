@@ -31,8 +31,10 @@ def emd(
 
     The value is piecewise linear, so the gradient is one of the best linear bounds: the plan to ``cost``, and the dual
     potentials to ``a`` and ``b``, each centred to mean 0 over the points that exist. A centred gradient is the one
-    along changes that keep the mass, the only ones a balanced problem allows; points without mass have one too. The
-    plan itself is a constant to autograd, because it jumps between vertices.
+    along changes that keep the mass, the only ones a balanced problem allows. At a point without mass it says what the
+    first bit of mass there would cost (a c-transform of the other side's potentials). The plan itself is a constant
+    to autograd, because it jumps between vertices. Second derivatives work for the cost alone and for the weights
+    alone; those that mix the two raise an error.
 
     Args:
         cost: Ground cost, ``(..., N, M)``, any scale and sign; ``+inf`` forbids a pair.
@@ -44,7 +46,8 @@ def emd(
 
     Returns:
         The :class:`Transport`, with ``value`` equal to ``cost`` and ``epsilon`` 0. Potentials satisfy
-        ``f_i + g_j <= C_ij`` and are gauged so that ``<f, a> = <g, b>``, each half of the value.
+        ``f_i + g_j <= C_ij`` where ``i`` or ``j`` has mass, and are gauged so that ``<f, a> = <g, b>``, each half of
+        the value.
 
     Raises:
         ValueError: Shapes, weights or masses that do not fit, NaN or ``-inf`` costs, or a problem whose forbidden pairs
@@ -111,6 +114,7 @@ class _ExactValue(torch.autograd.Function):
     def forward(ctx: Any, cost: Tensor, a: Tensor, b: Tensor, batch: ExactBatch) -> Tensor:
         """Returns the values, ``(B,)``."""
         ctx.batch = batch
+        ctx.save_for_backward(cost, a, b)
         return batch.value.to(cost)
 
     @staticmethod
@@ -118,8 +122,25 @@ class _ExactValue(torch.autograd.Function):
         """Returns ``P``, ``f`` and ``g`` times the incoming gradient."""
         (grad,) = grads
         batch: ExactBatch = ctx.batch
-        grad_cost = grad[:, None, None] * batch.plan() if ctx.needs_input_grad[0] else None
-        if not any(ctx.needs_input_grad[1:3]):
-            return grad_cost, None, None, None
-        f, g = batch.centred_potentials()
-        return grad_cost, grad[:, None] * f, grad[:, None] * g, None
+        cost, a, b = ctx.saved_tensors
+        grad_cost = grad_a = grad_b = None
+        if ctx.needs_input_grad[0]:
+            grad_cost = grad[:, None, None] * _Moving.apply(batch.plan(), a, b)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            f, g = batch.centred_potentials()
+            grad_a, grad_b = grad[:, None] * _Moving.apply(f, cost), grad[:, None] * _Moving.apply(g, cost)
+        return grad_cost, grad_a, grad_b, None
+
+
+class _Moving(torch.autograd.Function):
+    """Identity on a tensor that moves with others in a way nobody has written down here: never a silent zero."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, *moves_with: Tensor) -> Tensor:
+        """Returns the tensor."""
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+        """Raises."""
+        raise RuntimeError("emd() has no second derivative that mixes cost and weights: detach one of them")

@@ -160,25 +160,15 @@ class ExactBatch:
 
 
 def _extended(cost: Floats, basis: BasicPlan, rows: Flags, columns: Flags) -> tuple[Floats, Floats]:
-    """Potentials of all points from those of the points with mass, by c-transforms.
+    """Potentials of all points from those of the points with mass: what the first bit of mass there would cost.
 
-    A point that can go nowhere would cost infinitely much to give mass to; it gets the largest potential of its side.
+    A point that can go nowhere would cost infinitely much; it gets the largest potential of its side.
     """
-    f, g = np.full(len(rows), np.inf), np.full(len(columns), np.inf)
+    f, g = np.empty(len(rows)), np.empty(len(columns))
     f[rows], g[columns] = basis.f, basis.g
-    f = np.where(rows, f, _c_transform(cost, g))
-    g = np.where(columns, g, _c_transform(cost.T, f))
-    # Points without mass that only other points without mass can reach.
-    f = np.where(np.isfinite(f), f, _c_transform(cost, g))
-    f = np.where(np.isfinite(f), f, basis.f.max())
-    g = np.where(np.isfinite(g), g, _c_transform(cost.T, f))
-    return f, np.where(np.isfinite(g), g, basis.g.max())
-
-
-def _c_transform(cost: Floats, potential: Floats) -> Floats:
-    known = np.isfinite(potential)
-    transform: Floats = (cost[:, known] - potential[known]).min(axis=1)
-    return transform
+    f[~rows] = (cost[np.ix_(~rows, columns)] - basis.g).min(axis=1)
+    g[~columns] = (cost[np.ix_(rows, ~columns)] - basis.f[:, None]).min(axis=0)
+    return np.where(np.isinf(f), basis.f.max(), f), np.where(np.isinf(g), basis.g.max(), g)
 
 
 def _version(tensor: Tensor) -> int:
