@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import collections
 import contextlib
 import datetime
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import monge
 from monge.data.formats.pickles import load_pickle
 from monge.errors import DataFormatError
 
@@ -230,3 +232,17 @@ def test_random_damage_never_raises_anything_else(
     path = stored(tmp_path_factory.getbasetemp(), bytes(content[: data.draw(st.integers(1, len(content)))]))
     with contextlib.suppress(DataFormatError):
         load_pickle(path)
+
+
+def test_nothing_in_the_package_unpickles_freely() -> None:
+    """Reads every source file: no pickle.load, no pickle.loads, and arrays only without pickles."""
+    for path in Path(monge.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                called = ast.unparse(node.func)
+                assert called not in ("pickle.load", "pickle.loads", "cloudpickle.load", "cloudpickle.loads"), path
+                assert not any(
+                    word.arg == "allow_pickle" and ast.unparse(word.value) == "True" for word in node.keywords
+                )
+            if isinstance(node, ast.ImportFrom) and node.module == "pickle":
+                assert not {name.name for name in node.names} & {"load", "loads", "Unpickler"}, path

@@ -62,9 +62,19 @@ def scan_pickle(path: Path, content: bytes) -> list[int]:
     except DataFormatError:
         raise
     except Exception as error:  # pickletools raises ValueError mostly, but decoding errors of several kinds as well
-        found = f"a broken pickle ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        found = f"a broken pickle ({first_line(error)})"
         raise DataFormatError(path, f"after {where}", found, "a whole pickle", "not a pickle, or truncated") from None
     return globals_at
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line of bounded length.
+
+    Example:
+        >>> first_line(ValueError("bad\\nvalue"))
+        'ValueError: bad value'
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:160]
 
 
 class _DepthStack:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from monge.data.formats.pickle_scan import scan_pickle
+from monge.data.formats.pickle_scan import first_line, scan_pickle
 from monge.data.formats.sniff import open_data, read_bounded
 from monge.errors import DataFormatError
 
@@ -64,7 +64,7 @@ def load_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     except _RefusedError as refused:
         raise DataFormatError(path, "", refused.found, refused.expected, "it was not loaded") from None
     except Exception as error:  # the unpickler raises nearly any kind for a damaged file
-        found = f"a broken pickle ({type(error).__name__}: {error})"
+        found = f"a broken pickle ({first_line(error)})"
         raise DataFormatError(path, "", found, "plain data and numpy arrays", "fetch the file again") from None
 
 

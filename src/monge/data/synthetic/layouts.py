@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from monge.data.formats.cifar_files import LAYOUTS
 from monge.data.formats.idx import write_idx
 from monge.data.synthetic.digits import draw_digits
+from monge.data.synthetic.python2_pickle import Plain, python2_pickle
 
 
 def write_fake_mnist(
@@ -93,18 +93,18 @@ def _write_cifar(folder: Path, classes: int, edition: str, train: int, test: int
             columns = [labels // 5, labels] if classes == 100 else [labels]
             (place / name).write_bytes(np.column_stack([*columns, images]).astype(np.uint8).tobytes())
         else:
-            (place / name).write_bytes(pickle.dumps(_batch(images, labels, name), protocol=2))
+            (place / name).write_bytes(python2_pickle(_batch(images, labels, name)))
     names = [f"{number:0{digits}d}" for number in range(classes)]
     if edition == "binary":
         (place / layout.names).write_text("\n".join(names) + "\n\n")
     else:
         key = b"label_names" if classes == 10 else b"fine_label_names"
-        (place / layout.names).write_bytes(pickle.dumps({key: [name.encode() for name in names]}, protocol=2))
+        (place / layout.names).write_bytes(python2_pickle({key: [name.encode() for name in names]}))
 
 
-def _batch(images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> dict[bytes, object]:
-    """The dict that a batch of the python edition holds, with bytes keys as Python 2 wrote them."""
-    batch: dict[bytes, object] = {
+def _batch(images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> dict[bytes, Plain]:
+    """The dict that a batch of the python edition holds."""
+    batch: dict[bytes, Plain] = {
         b"data": images,
         b"batch_label": name.encode(),
         b"filenames": [f"{number:05d}.png".encode() for number in range(len(labels))],
