@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 import torch
 
 from monge import data
-from monge.data.formats.idx import read_idx, write_idx
-from monge.data.sources import official
+from monge.data.formats.idx import write_idx
 from monge.data.synthetic import write_fake_cifar10, write_fake_cifar100, write_fake_mnist
 from monge.errors import DataFormatError
 
@@ -57,12 +55,16 @@ def test_counts_that_are_not_the_published_ones_are_told(tmp_path: Path) -> None
     assert "not the complete set" in splits.source
 
 
-def test_garments_are_not_taken_for_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore:official layout")
+def test_digits_and_garments_are_not_taken_for_each_other(tmp_path: Path) -> None:
     write_fake_mnist(tmp_path, train=50, test=20)
-    labels = read_idx(tmp_path / "t10k-labels-idx1-ubyte")
-    monkeypatch.setattr(official, "_FASHION_TEST_LABELS", hashlib.sha256(labels.tobytes()).hexdigest())
-    with pytest.raises(DataFormatError, match="the labels of Fashion-MNIST"):
-        data.load_images("mnist", str(tmp_path))
+    first = {"mnist": [7, 2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6, 9, 0, 1, 5, 9, 7, 3, 4]}
+    first["fashion-mnist"] = [9, 2, 1, 1, 6, 1, 4, 6, 5, 7, 4, 5, 7, 3, 4, 1, 2, 4, 8, 0]
+    for name, other in (("mnist", "fashion-mnist"), ("fashion-mnist", "mnist")):
+        write_idx(tmp_path / "t10k-labels-idx1-ubyte", np.array(first[name], np.uint8))
+        assert data.load_images(name, str(tmp_path)).test.labels.tolist() == first[name]
+        with pytest.raises(DataFormatError, match=f"found the labels of {name}, expected {other}"):
+            data.load_images(other, str(tmp_path))
 
 
 def test_test_images_of_another_size(tmp_path: Path) -> None:
