@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -25,7 +25,9 @@ Result = TypeVar("Result")
 _PATIENCE_SECONDS = 10.0
 
 
-def run_all(work: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int = 1) -> Iterator[tuple[Task, Result]]:
+def run_all(
+    work: Callable[[Task], Result], tasks: Sequence[Task], *, jobs: int = 1
+) -> Generator[tuple[Task, Result], None, None]:
     """Runs every task, each on one torch thread, and yields results as they come.
 
     One thread per task whatever ``jobs`` is, so that the numbers do not depend on it. With ``jobs=1`` the tasks run
@@ -111,11 +113,11 @@ class _Worker(Generic[Task, Result]):
         )
 
     def end(self) -> None:
+        self.line.close()  # one that is between two tasks ends by this
         self.process.join(_PATIENCE_SECONDS)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-        self.line.close()
 
 
 def _share_out(tasks: Sequence[Task], workers: Sequence[_Worker[Task, Result]]) -> Iterator[tuple[Task, Result]]:
@@ -152,7 +154,10 @@ def _serve(work: Callable[[Task], Result], line: Connection) -> None:
             answer = (False, (RunError, str(error)))
         except Exception:
             answer = (False, (RuntimeError, traceback.format_exc()))
-        line.send(answer)
+        try:
+            line.send(answer)
+        except OSError:
+            return
 
 
 def _end_with_parent() -> None:
