@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
@@ -31,7 +31,7 @@ def stored(tmp_path: Path, content: bytes, name: str = "data-idx3-ubyte") -> Pat
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), dtype=st.sampled_from(DTYPES), compress=st.booleans())
 def test_every_type_and_shape_reads_back(
     tmp_path_factory: pytest.TempPathFactory, data: Any, dtype: str, compress: bool
@@ -238,7 +238,7 @@ def test_write_refuses_what_idx_cannot_hold(tmp_path: Path) -> None:
 RAW = b"\0\0\x0d\x02" + struct.pack(">II", 4, 3) + np.arange(12, dtype=">f4").tobytes()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(packed=st.booleans(), data=st.data())
 def test_random_damage_never_raises_anything_else(
     tmp_path_factory: pytest.TempPathFactory, packed: bool, data: Any
@@ -252,7 +252,7 @@ def test_random_damage_never_raises_anything_else(
         assert read_idx(path).dtype.kind in "iuf"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(content=st.binary(max_size=64))
 def test_random_bytes_never_raise_anything_else(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "random.idx"

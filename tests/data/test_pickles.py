@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import monge
@@ -221,7 +221,7 @@ def test_size_is_capped_and_rubbish_is_named(tmp_path: Path) -> None:
 GENUINE = [pickle.dumps({"data": ARRAYS[0], "labels": [1, 2, 3], "f": np.float64(2)}, protocol=p) for p in range(6)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(which=st.sampled_from(GENUINE), data=st.data())
 def test_random_damage_never_raises_anything_else(
     tmp_path_factory: pytest.TempPathFactory, which: bytes, data: Any

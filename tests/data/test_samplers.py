@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -76,7 +76,7 @@ def test_ranks_share_the_global_batch(make: type[EpochBatchSampler], world_size:
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 3))
 def test_every_batch_is_p_by_k_and_everything_comes_up_evenly(data: st.DataObject, sizes: list[int], seed: int) -> None:
     classes, samples = data.draw(st.integers(1, len(sizes))), data.draw(st.integers(1, 6))
@@ -116,7 +116,7 @@ def test_default_length_is_one_pass() -> None:
     assert len(RandomBatchSampler(25, 10)) == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 30), st.data())
 def test_random_batches_use_every_sample_before_any_again(count: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, count))
