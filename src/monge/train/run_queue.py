@@ -145,7 +145,7 @@ def _serve(work: Callable[[Task], Result], line: Connection) -> None:
     while True:
         try:
             task = line.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         try:
             answer: tuple[bool, object] = (True, work(task))
