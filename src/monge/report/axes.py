@@ -14,8 +14,10 @@ _LEFT, _RIGHT, _TITLE, _BOTTOM = 58.0, 14.0, 30.0, 46.0
 _LEGEND_ROW = 19.0
 
 
-def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
+def nice_ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:
     """Round values (1, 2, 2.5 or 5 times a power of ten) inside ``[low, high]``, about ``count`` of them.
+
+    With ``whole`` they are whole numbers, as training steps are.
 
     Example:
         >>> nice_ticks(0.0, 1.0)
@@ -26,6 +28,8 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = min((m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0)), key=lambda s: abs(s - rough))
+    if whole:
+        step = max(math.floor(step), 1.0)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     digits = max(0, 2 - math.floor(math.log10(step)))
     return [round(i * step, digits) for i in range(first, last + 1)]
@@ -81,7 +85,7 @@ def tick_label(value: float) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear or logarithmic map from data values to chart units.
+    """A linear or logarithmic map from data values to chart units; ``whole`` asks for ticks at whole numbers.
 
     Example:
         >>> Scale(0.0, 10.0, 0.0, 100.0)(2.5), Scale(1.0, 100.0, 0.0, 100.0, log=True)(10.0)
@@ -93,6 +97,7 @@ class Scale:
     start: float
     end: float
     log: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         """Chart coordinate of a data value, kept within one chart length of the axis."""
@@ -104,7 +109,7 @@ class Scale:
 
     def labelled(self) -> list[tuple[float, str]]:
         """Places and texts of the ticks."""
-        ticks = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high)
+        ticks = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high, whole=self.whole)
         texts = [tick_label(value) for value in ticks] if self.log else tick_labels(ticks)
         return [(self(value), text) for value, text in zip(ticks, texts)]
 

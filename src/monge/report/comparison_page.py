@@ -10,7 +10,7 @@ from typing import Any
 
 from monge.report.comparison_charts import curve_charts, finite, interval_chart, reached, search_chart, target_chart
 from monge.report.comparison_folder import ComparedLoss, ComparedRun, Comparison, read_comparison
-from monge.report.definitions import HEADLINE, metric
+from monge.report.definitions import importance, metric
 from monge.report.line_chart import series_class
 from monge.report.page import number, render, write_page
 from monge.report.svg import clean
@@ -79,6 +79,7 @@ def render_comparison(comparison: Comparison) -> str:
             "curves": curve_charts(losses, on),
             "steps": target_chart(comparison, losses),
             "search": search_chart(losses, on),
+            "at_edge": [row.name for row in rows if row.trials and row.lr in (min(row.trials), max(row.trials))],
             "rates": sorted({rate for row in rows for rate in row.trials})[:_MOST_RATES],
             "runs": _runs(losses),
             "budget": _budget(comparison.budget),
@@ -89,11 +90,10 @@ def render_comparison(comparison: Comparison) -> str:
 def _metric_names(losses: list[ComparedLoss]) -> list[str]:
     """Test metrics that any loss has, the most important first; recall at 1 is left out beside NN."""
     found = dict.fromkeys(name for loss in losses for name in loss.mean if name.startswith("test/"))
-    order = {f"test/{name}": i for i, name in enumerate(HEADLINE)}
     names = [name for name in found if name.removeprefix("test/") not in _COUNTS]
     if "test/nn" in found:
         names = [name for name in names if name != "test/recall_at_1"]
-    return sorted(names, key=lambda name: order.get(name, len(order)))[:_MOST_METRICS]
+    return sorted(names, key=importance)[:_MOST_METRICS]
 
 
 def _rows(losses: list[ComparedLoss], names: list[str], on: str) -> list[Row]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monge.report.definitions import METRICS, metric
+from monge.report.definitions import importance, metric
 from monge.report.line_chart import Series, line_chart
 from monge.report.run_folder import Records
 from monge.report.svg import Markup, clean
 
 _FAMILIES = (
     ("Ranking quality on validation data", ("map", "map_at_r", "r_precision", "ft")),
-    ("Nearest neighbours on validation data", ("nn", "recall_at_1", "recall_at_2", "recall_at_4", "knn", "svm")),
+    ("Nearest neighbours on validation data", ("nn", "knn", "svm", "recall_at_")),
     ("Second tier, E and DCG on validation data", ("st", "e", "dcg")),
 )
 _COUNTS = ("queries", "skipped_queries")
@@ -40,13 +41,13 @@ def learning_curves(records: Records) -> Curves:
     if losses:
         charts.append(_loss_chart(losses, series))
     for title, members in _FAMILIES:
-        names = _distinct([f"val/{m}" for m in members if f"val/{m}" in series], series)
+        names = _distinct(_members(members, series), series)
         if names:
             lines = [Series(_name(n), *thin(*series[n], _POINTS)) for n in names]
             if len(names) == 1:
                 title = f"{metric(names[0]).title} on validation data"
             charts.append(line_chart(title, "training step", "score (1 is perfect)", lines))
-    drawn = {*losses, *(f"val/{m}" for _, members in _FAMILIES for m in members)}
+    drawn = {*losses, *(name for _, members in _FAMILIES for name in _members(members, series))}
     rest = [n for n in series if n not in drawn and n.split("/")[-1] not in _COUNTS and _varies(series[n][1])]
     room = _MOST_CHARTS - len(charts)
     charts += [_single(name, *series[name]) for name in rest[:room]]
@@ -55,6 +56,16 @@ def learning_curves(records: Records) -> Curves:
     if bad:
         notes.append(f"{bad} values are NaN or infinite and leave gaps.")
     return Curves(charts, notes)
+
+
+def _members(family: tuple[str, ...], series: Mapping[str, object]) -> list[str]:
+    """Validation metrics of a family; an entry that ends with an underscore stands for all names it begins."""
+    found = [
+        name
+        for name in series
+        if any(name.startswith(f"val/{m}") if m.endswith("_") else name == f"val/{m}" for m in family)
+    ]
+    return sorted(found, key=importance)
 
 
 def smooth(values: list[float], window: int) -> list[float]:
@@ -140,10 +151,8 @@ def _smoothed(label: str, steps: list[float], values: list[float]) -> Series:
 
 
 def _name(name: str) -> str:
-    part, _, metric = name.partition("/")
-    if metric == "loss":
-        return clean(f"{part} loss")
-    return METRICS[metric].short if metric in METRICS else clean(name)
+    part, _, rest = name.partition("/")
+    return clean(f"{part} loss") if rest == "loss" else clean(metric(name).short)
 
 
 def _distinct(names: list[str], series: dict[str, tuple[list[float], list[float]]]) -> list[str]:

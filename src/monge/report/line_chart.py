@@ -73,7 +73,7 @@ def line_chart(
     low, high = (min(xs), max(xs)) if xs else (0.0, 1.0)
     if log_x or low == high:
         low, high = padded([low, high], log=log_x)
-    x = Scale(low, high, frame.left, frame.right, log_x)
+    x = Scale(low, high, frame.left, frame.right, log_x, whole=all(float(v).is_integer() for v in xs))
     y = Scale(*padded(ys or [1.0], log=log_y), frame.bottom, frame.top, log_y)
     lines = [_draw(s, series_class(i), x, y) for i, s in enumerate(series)]
     return frame.svg(frame.grid(x, y), *lines)

@@ -12,6 +12,7 @@ from typing import Any
 
 from monge.errors import RunError
 from monge.extras import require
+from monge.report.axes import tick_label
 from monge.report.svg import Markup, clean
 from monge.train.atomic import write_atomically
 
@@ -34,7 +35,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, duration=duration, clean=clean)
+    environment.filters.update(number=number, duration=duration, clean=clean, rate=rate)
     environment.tests["text"] = lambda value: isinstance(value, str)
     script = _source("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
@@ -78,6 +79,16 @@ def number(value: Any, digits: int = 4) -> str:
     if 0 < abs(value) < 1e-3 or abs(value) >= 1e6:
         return f"{value:.3g}"
     return f"{value:.{digits}f}"
+
+
+def rate(value: float) -> str:
+    """A learning rate as it is usually written.
+
+    Example:
+        >>> rate(0.0003), rate(0.00333333), rate(0.1)
+        ('3e-4', '0.00333', '0.1')
+    """
+    return tick_label(float(f"{value:.3g}"))
 
 
 def duration(seconds: Any) -> str:

@@ -104,7 +104,7 @@ document.querySelectorAll("svg.chart").forEach((chart) => {
       context.fill();
     });
     context.globalAlpha = 1;
-    names(inks);
+    names();
   }
 
   // The name of a class stands at its most central point: a mean could lie between two groups.

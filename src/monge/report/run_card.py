@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from monge.report.page import duration
@@ -57,8 +58,8 @@ def run_card(run: RunFolder) -> RunCard:
         ("Splits", definition or NOT_RECORDED),
         ("Seed", _text(seed, NOT_RECORDED)),
         ("Training time", duration(environment.get("train_seconds"))),
-        ("Started", _text(environment.get("started"), "–")),
-        ("Finished", _text(environment.get("finished"), "–")),
+        ("Started", _time(environment.get("started"))),
+        ("Finished", _time(environment.get("finished"))),
         ("Resumed", _times(environment.get("resumed"))),
         ("Device", _text(environment.get("device"), "–")),
         ("Threads", _text(environment.get("threads"), "–")),
@@ -90,6 +91,14 @@ def _times(count: Any) -> str:
     if not isinstance(count, int):
         return "–"
     return "no" if not count else "once" if count == 1 else f"{count} times"
+
+
+def _time(value: Any) -> str:
+    """A time in ISO 8601 to the minute; other text as it is."""
+    try:
+        return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M %Z}".rstrip()
+    except (TypeError, ValueError):
+        return _text(value, "–")
 
 
 def _text(value: Any, otherwise: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from monge.metrics import Distance
 from monge.report.curves import learning_curves
-from monge.report.definitions import HEADLINE, metric
+from monge.report.definitions import HEADLINE, importance, metric
 from monge.report.embedding_map import embedding_map
 from monge.report.gallery import retrieval_gallery
 from monge.report.neighbours import retrieve
@@ -34,6 +34,7 @@ class Number:
     definition: str
     value: float
     expected: tuple[float, float] | None
+    digits: int
 
 
 def write_report(run: Path) -> Path:
@@ -80,12 +81,11 @@ def headline_numbers(records: Records, expected: Any) -> list[Number]:
         expected: The recipe's ``expected`` section: ``metrics`` maps names to a range; the rest of it is ignored.
     """
     final = records.last("test/")
-    order = {name: i for i, name in enumerate(HEADLINE)}
-    names = sorted(final, key=lambda name: order.get(name.removeprefix("test/"), len(order)))
     numbers = []
-    for name in names[:_MOST_NUMBERS]:
-        short, title, definition = (clean(text, 300) for text in metric(name))
-        numbers.append(Number(short, title, definition, final[name], _expected(expected, name)))
+    for name in sorted(final, key=importance)[:_MOST_NUMBERS]:
+        found = metric(name)
+        short, title = clean(found.short, 40), clean(found.title, 60)
+        numbers.append(Number(short, title, found.definition, final[name], _expected(expected, name), found.digits))
     return numbers
 
 
@@ -109,10 +109,11 @@ def _other_source(run: RunFolder, source: str) -> str:
 
 
 def _tiles(numbers: list[Number]) -> list[Number]:
-    wanted = [metric(name).short for name in HEADLINE]
+    """The first four of the most telling metrics that the run has."""
+    by_name = {n.short: n for n in numbers if math.isfinite(n.value)}
+    found = [by_name[short] for short in (metric(name).short for name in HEADLINE) if short in by_name]
     # Recall at 1 is the nearest-neighbour score under another name: one tile is enough.
-    found = [n for n in numbers if n.short in wanted and math.isfinite(n.value)]
-    return [n for n in found if n.short != "R@1" or all(other.short != "NN" for other in found)][:4]
+    return [n for n in found if n.short != "R@1" or "NN" not in by_name][:4]
 
 
 def _item_sections(run: RunFolder) -> Mapping[str, object]:
