@@ -1,12 +1,20 @@
 """The transport engine: ground costs, entropic and exact solvers, gradients, and the ``Transport`` result."""
 
 from monge.ot.cost import pairwise_cost
+from monge.ot.exact import emd
+from monge.ot.line import cramer_line, emd_line
 from monge.ot.sinkhorn import sinkhorn
 from monge.ot.transport import Transport
+from monge.ot.tree import cramer_tree, emd_tree
 from monge.ot.variants import sinkhorn_dustbin, sinkhorn_partial, sinkhorn_unbalanced
 
 __all__ = [
     "Transport",
+    "cramer_line",
+    "cramer_tree",
+    "emd",
+    "emd_line",
+    "emd_tree",
     "pairwise_cost",
     "sinkhorn",
     "sinkhorn_dustbin",

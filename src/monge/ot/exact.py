@@ -10,7 +10,7 @@ from torch import Tensor
 
 from monge.errors import ConvergenceWarning
 from monge.ot.exact_batch import ExactBatch
-from monge.ot.problem import Problem, check_weights, pose
+from monge.ot.problem import check_weights, pose
 from monge.ot.transport import Transport
 
 
@@ -74,37 +74,21 @@ def emd(
             ConvergenceWarning,
             stacklevel=2,
         )
-    return _ExactTransport(problem, batch, value)
 
+    def potentials() -> tuple[Tensor, Tensor]:
+        f, g = batch.potentials()
+        return problem.unflatten(f), problem.unflatten(g)
 
-class _ExactTransport(Transport):
-    """A :class:`Transport` whose potentials, too, are made on first use: an assignment comes without any."""
-
-    def __init__(self, problem: Problem, batch: ExactBatch, value: Tensor) -> None:
-        super().__init__(
-            value=value,
-            potentials=(value, value),
-            marginal_error=problem.unflatten(batch.marginal_error.to(value)),
-            iterations=problem.unflatten(torch.ones_like(batch.converged, dtype=torch.int64)),
-            converged=problem.unflatten(batch.converged),
-            epsilon=torch.zeros_like(value),
-            plan=lambda: problem.unflatten(batch.plan()),
-            cost=value,
-        )
-        self._problem, self._batch = problem, batch
-        self._potentials: tuple[Tensor, Tensor] | None = None
-
-    @property
-    def potentials(self) -> tuple[Tensor, Tensor]:
-        """Dual potentials ``f (..., N)`` and ``g (..., M)``, constants to autograd."""
-        if self._potentials is None:
-            f, g = self._batch.potentials()
-            self._potentials = self._problem.unflatten(f), self._problem.unflatten(g)
-        return self._potentials
-
-    @potentials.setter
-    def potentials(self, made: tuple[Tensor, Tensor]) -> None:
-        self._potentials = made
+    return Transport(
+        value=value,
+        potentials=potentials,
+        marginal_error=problem.unflatten(batch.marginal_error.to(value)),
+        iterations=problem.unflatten(torch.ones_like(batch.converged, dtype=torch.int64)),
+        converged=problem.unflatten(batch.converged),
+        epsilon=torch.zeros_like(value),
+        plan=lambda: problem.unflatten(batch.plan()),
+        cost=value,
+    )
 
 
 class _ExactValue(torch.autograd.Function):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from monge.ot.operators import solve_marginal_system
+from monge.ot.operators import solve_marginal_system, times, times_transposed
 
 
 def log_density(cost: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def fixed_plan_from(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tens
     inverse = epsilon.to(f.dtype).reciprocal()[:, None]
     rows, columns = f * inverse + a.log(), g * inverse + b.log()
     exponent = rows.unsqueeze(2) + columns.unsqueeze(1)  # (B, N, M)
-    return exponent.sub_(cost * inverse.unsqueeze(2)).exp_().to(cost.dtype)
+    return exponent.addcmul_(cost.to(f.dtype), inverse.unsqueeze(2), value=-1.0).exp_().to(cost.dtype)
 
 
 class EnvelopeValue(torch.autograd.Function):
@@ -66,7 +66,7 @@ class EnvelopeValue(torch.autograd.Function):
         needs = ctx.needs_input_grad
         make_plan = plan_from if torch.is_grad_enabled() else fixed_plan_from
         plan = make_plan(cost, a, b, epsilon, f, g) if needs[0] or needs[3] else None
-        grad_cost = grad[:, None, None] * plan if needs[0] else None
+        grad_cost = grad[:, None, None] * plan if needs[0] and plan is not None else None
         grad_a = (grad[:, None] * f).to(a.dtype) if needs[1] else None
         grad_b = (grad[:, None] * g).to(b.dtype) if needs[2] else None
         grad_epsilon = None
@@ -92,30 +92,37 @@ class ImplicitPotentials(torch.autograd.Function):
     def backward(ctx: Any, grad_f: Tensor, grad_g: Tensor) -> tuple[Tensor | None, ...]:
         """Solves the transposed marginal system; see the notes in ``docs/engine.md``."""
         cost, a, b, epsilon, f, g = ctx.saved_tensors
-        density = log_density(cost, epsilon, f, g)
-        kernel = density.clamp_max(80.0).exp()  # (B, N, M); above 80 only where neither point has mass
-        root_a, root_b = a.sqrt(), b.sqrt()
-        grad_f, grad_g = grad_f.to(kernel.dtype), grad_g.to(kernel.dtype)
-        # With X = a x and Y = b y: X + a (K Y) = grad_f and Y + b (K' X) = grad_g. Where b is 0, Y is known at once;
-        # elsewhere X is eliminated and Y = sqrt(b) z solved for.
-        grad_f = grad_f - a * (kernel @ torch.where(b == 0, grad_g, 0.0).unsqueeze(2)).squeeze(2)
-        rhs = grad_g - b * (kernel.mT @ grad_f.unsqueeze(2)).squeeze(2)
-        scaled = root_a.unsqueeze(2) * kernel * root_b.unsqueeze(1)
-        z = solve_marginal_system(scaled, torch.where(b > 0, rhs / torch.where(b > 0, root_b, 1.0), 0.0), root_b)
-        x = grad_f - a * (kernel @ (root_b * z).unsqueeze(2)).squeeze(2)
-        y = grad_g - b * (kernel.mT @ x.unsqueeze(2)).squeeze(2)
-        x_rows = x.unsqueeze(2) * kernel * b.unsqueeze(1)
-        y_columns = a.unsqueeze(2) * kernel * y.unsqueeze(1)
-        grad_cost = x_rows + y_columns
-        grad_epsilon = (grad_cost * torch.where(torch.isfinite(density), density, 0.0)).sum((1, 2))
-        # Weights enter the other side's equation only: -epsilon times the mass that flows back to them.
-        grad_a = -epsilon[:, None] * (kernel @ y.unsqueeze(2)).squeeze(2)
-        grad_b = -epsilon[:, None] * (kernel.mT @ x.unsqueeze(2)).squeeze(2)
-        return (
-            grad_cost.to(cost.dtype),
-            grad_a.to(a.dtype),
-            grad_b.to(b.dtype),
-            grad_epsilon.to(epsilon.dtype),
-            None,
-            None,
-        )
+        with torch.autocast(device_type=cost.device.type, enabled=False):
+            return _implicit_backward(cost, a, b, epsilon, f, g, grad_f, grad_g)
+
+
+def _implicit_backward(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, grad_f: Tensor, grad_g: Tensor
+) -> tuple[Tensor | None, ...]:
+    density = log_density(cost, epsilon, f, g)
+    kernel = density.clamp_max(80.0).exp()  # (B, N, M); above 80 only where neither point has mass
+    root_a, root_b = a.sqrt(), b.sqrt()
+    grad_f, grad_g = grad_f.to(kernel.dtype), grad_g.to(kernel.dtype)
+    # With X = a x and Y = b y: X + a (K Y) = grad_f and Y + b (K' X) = grad_g. Where b is 0, Y is known at once;
+    # elsewhere X is eliminated and Y = sqrt(b) z solved for.
+    grad_f = grad_f - a * times(kernel, torch.where(b == 0, grad_g, 0.0))
+    rhs = grad_g - b * times_transposed(kernel, grad_f)
+    scaled = root_a.unsqueeze(2) * kernel * root_b.unsqueeze(1)
+    z = solve_marginal_system(scaled, torch.where(b > 0, rhs / torch.where(b > 0, root_b, 1.0), 0.0), root_b)
+    x = grad_f - a * times(kernel, (root_b * z))
+    y = grad_g - b * times_transposed(kernel, x)
+    x_rows = x.unsqueeze(2) * kernel * b.unsqueeze(1)
+    y_columns = a.unsqueeze(2) * kernel * y.unsqueeze(1)
+    grad_cost = x_rows + y_columns
+    grad_epsilon = (grad_cost * torch.where(torch.isfinite(density), density, 0.0)).sum((1, 2))
+    # Weights enter the other side's equation only: -epsilon times the mass that flows back to them.
+    grad_a = -epsilon[:, None] * times(kernel, y)
+    grad_b = -epsilon[:, None] * times_transposed(kernel, x)
+    return (
+        grad_cost.to(cost.dtype),
+        grad_a.to(a.dtype),
+        grad_b.to(b.dtype),
+        grad_epsilon.to(epsilon.dtype),
+        None,
+        None,
+    )

@@ -1,9 +1,9 @@
 """Kernel-domain Sinkhorn for balanced problems: absorbed potentials, annealing and over-relaxation where they pay.
 
-The loop works on ``K = exp((p_i + q_j - X_ij) / s)`` with ``X = (cost - min cost) / epsilon`` and scalings ``u, v``
-such that ``diag(u) K diag(v)`` is the plan. The scale ``s`` starts above 1 only where ``exp(-X)`` would underflow and
-falls to 1 by factors of 4; ``log u`` and ``log v`` move into the potentials ``p, q`` when they grow. The host looks at
-the errors every few iterations only. Finished problems leave the batch.
+The loop works on ``K = exp((p_i + q_j - cost_ij / epsilon) / s)`` and scalings ``u, v`` such that ``diag(u) K diag(v)``
+is the plan. The scale ``s`` starts above 1 only where the range of ``cost / epsilon`` would underflow, and falls to 1
+by factors of 4; ``log u`` and ``log v`` move into the potentials ``p, q`` when they grow. The host looks at the errors
+every few iterations only. Finished problems leave the batch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class _State:
     """The problems still being worked on, and where each stands."""
 
     index: Tensor  # (B',) position in the batch
-    x: Tensor  # (B', N, M) cost in units of epsilon, from 0
+    cost: Tensor  # (B', N, M)
+    inverse: Tensor  # (B', 1, 1) of epsilon
     a: Tensor  # (B', N)
     b: Tensor  # (B', M)
     p: Tensor  # (B', N, 1)
@@ -78,29 +79,29 @@ def solve_balanced(
     Raises:
         ValueError: NaN or ``-inf`` in the cost.
     """
-    low, span = _finite_range(cost)
-    ratio = span / epsilon
+    low, high = _finite_range(cost)
     # One rounding of the exponent must not move a plan entry by more than a tenth of the tolerance.
-    if cost.dtype == torch.float32 and float(ratio.max()) * 2**-24 > 0.1 * tol:
-        cost, a, b, low, ratio, epsilon = (t.double() for t in (cost, a, b, low, ratio, epsilon))
+    largest = torch.maximum(low.abs(), high.abs()) / epsilon
+    if cost.dtype == torch.float32 and float(largest.max()) * 2**-24 > 0.1 * tol:
+        cost, a, b, low, high, epsilon = (t.double() for t in (cost, a, b, low, high, epsilon))
         init_g = None if init_g is None else init_g.double()
-    x = (cost - low[:, None, None]) / epsilon[:, None, None]
-    state = _start(x, a, b, ratio, None if init_g is None else init_g / epsilon[:, None])
+    state = _start(cost, a, b, epsilon, low, high, init_g)
     p, q, error, iterations = _run(state, tol, max_iter)
-    broken = ~torch.isfinite(error)
-    if bool(broken.any()):
+    if not bool((torch.isfinite(error) & (a > 0).all(1) & (b > 0).all(1)).all()):
+        x = cost / epsilon[:, None, None]
+        broken = ~torch.isfinite(error)
         p[broken], q[broken], error[broken], iterations[broken] = solve_in_log_domain(
             x[broken], a[broken].log(), b[broken].log(), tol=tol, max_iter=max_iter
         )
-    if not bool((a > 0).all() and (b > 0).all()):
         p, q = _extend_to_zero_weights(x, a, b, p, q)
-    # An infeasible problem has no potentials; its error says so, and zeros keep its plan free of NaN.
-    p, q = (torch.where(torch.isfinite(t), t, 0.0) for t in (p + (low / epsilon)[:, None], q))
+        # An infeasible problem has no potentials; its error says so, and zeros keep its plan free of NaN.
+        p, q = (torch.where(torch.isfinite(t), t, 0.0) for t in (p, q))
     shift = 0.5 * ((b * q).sum(1) - (a * p).sum(1))[:, None]
     return Solution((p + shift) * epsilon[:, None], (q - shift) * epsilon[:, None], error, iterations)
 
 
 def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest finite cost of each problem."""
     flat = cost.flatten(1)
     low, high = flat.amin(1), flat.amax(1)
     if bool(torch.isinf(high).any()):
@@ -111,30 +112,33 @@ def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"cost of problem {bad} holds NaN or -inf, or no finite entry at all: expected finite costs or +inf"
         )
-    return low, high - low
+    return low, high
 
 
-def _start(x: Tensor, a: Tensor, b: Tensor, ratio: Tensor, init_q: Tensor | None) -> _State:
-    batch = x.shape[0]
-    p = torch.where(a > 0, 0.0, -math.inf).to(x.dtype)
-    q = torch.where(b > 0, 0.0, -math.inf).to(x.dtype)
-    if init_q is None:
-        stages = (ratio / _SAFE_RANGE[x.dtype]).clamp_min(1.0).log().div(math.log(_ANNEAL)).ceil()
+def _start(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, low: Tensor, high: Tensor, init_g: Tensor | None
+) -> _State:
+    p = torch.where(a > 0, (low / epsilon)[:, None], -math.inf)
+    q = torch.where(b > 0, 0.0, -math.inf).to(cost.dtype)
+    if init_g is None:
+        ratio = (high - low) / epsilon
+        stages = (ratio / _SAFE_RANGE[cost.dtype]).clamp_min(1.0).log().div(math.log(_ANNEAL)).ceil()
         scale = _ANNEAL**stages
     else:
-        scale = torch.ones_like(ratio)
-        q = q + init_q
-        p = p + soft_transform(x, b.log() + q)
+        scale = torch.ones_like(low)
+        q = q + init_g / epsilon[:, None]
+        p = torch.where(a > 0, soft_transform(cost / epsilon[:, None, None], b.log() + q), -math.inf)
     return _State(
-        index=torch.arange(batch, device=x.device),
-        x=x,
+        index=torch.arange(len(cost), device=cost.device),
+        cost=cost,
+        inverse=epsilon.reciprocal()[:, None, None],
         a=a,
         b=b,
         p=p.unsqueeze(2),
         q=q.unsqueeze(1),
         scale=scale[:, None, None],
-        omega=torch.ones(batch, 1, dtype=x.dtype, device=x.device),
-        previous=torch.full((batch,), math.inf, dtype=x.dtype, device=x.device),
+        omega=torch.ones_like(low)[:, None],
+        previous=torch.full_like(low, math.inf),
         u=a,
         v=b,
     )
@@ -169,14 +173,15 @@ class _Products:
 
 
 def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
-    batch, n, m = state.x.shape
-    p, q = state.x.new_zeros(batch, n), state.x.new_zeros(batch, m)
-    error = state.x.new_full((batch,), math.inf)
-    iterations = torch.zeros(batch, dtype=torch.int64, device=state.x.device)
+    batch, n, m = state.cost.shape
+    p, q = state.a.new_zeros(batch, n), state.a.new_zeros(batch, m)
+    error = state.a.new_full((batch,), math.inf)
+    iterations = torch.zeros(batch, dtype=torch.int64, device=state.cost.device)
     products, spent, relaxed = _Products(_kernel(state)), 0, False
     while True:
-        # Wide regularisation is done in a handful of iterations: look early once.
-        steps = min(_CHECK_EVERY if spent else _CHECK_EVERY // 2, max_iter - spent)
+        # Wide regularisation is done in a handful of iterations, and looking is cheap beside those of a large batch.
+        early = spent < 2 * _CHECK_EVERY and (spent == 0 or n * m * batch >= _LARGE)
+        steps = min(_CHECK_EVERY // 2 if early else _CHECK_EVERY, max_iter - spent)
         u, v, next_v, now = _iterate(products, state, steps, relaxed)
         spent += steps
         final = state.scale[:, 0, 0] == 1.0
@@ -212,8 +217,8 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
 
 
 def _kernel(state: _State) -> Tensor:
-    kernel = torch.sub(state.p + state.q, state.x)  # (B', N, M)
-    return kernel.div_(state.scale).exp_()
+    kernel = state.p / state.scale + state.q / state.scale  # (B', N, M)
+    return kernel.addcmul_(state.cost, state.inverse / state.scale, value=-1.0).exp_()
 
 
 def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -78,9 +78,10 @@ def sinkhorn(
         raise ValueError(f"grad is {grad!r}: expected one of {', '.join(get_args(Gradient))}")
     with torch.autocast(device_type=cost.device.type, enabled=False):
         problem = pose(cost, a, b, epsilon, relative=relative, row_mask=row_mask, col_mask=col_mask)
-        if not torch.compiler.is_compiling():
+        plain = all(given is None for given in (a, b, row_mask, col_mask)) and not isinstance(epsilon, Tensor)
+        if not plain and not torch.compiler.is_compiling():
             check_weights(problem.a.detach(), problem.b.detach(), problem.epsilon.detach(), balanced=True)
-        unit_a, unit_b, mass = unit_mass(problem.a, problem.b)
+        unit_a, unit_b, mass = (problem.a, problem.b, None) if plain else unit_mass(problem.a, problem.b)
         unit = Problem(problem.cost, unit_a, unit_b, problem.epsilon, problem.batch_shape)
         init_g = None if init is None else init[1].detach().reshape(unit_b.shape).to(unit_b.dtype)
         if grad == "unrolled":
@@ -105,45 +106,38 @@ def _unrolled(unit: Problem, tol: float, max_iter: int, init_g: Tensor | None) -
     return Solution(f + shift, g - shift, error, iterations)
 
 
-def _transport(unit: Problem, mass: Tensor, solution: Solution, converged: Tensor, grad: Gradient) -> Transport:
+def _transport(unit: Problem, mass: Tensor | None, solution: Solution, converged: Tensor, grad: Gradient) -> Transport:
+    live = (unit.cost, unit.a, unit.b, unit.epsilon)
+    fixed = (unit.cost.detach(), unit.a.detach(), unit.b.detach(), unit.epsilon.detach())
     f, g = solution.f, solution.g
-    cost, a, b, epsilon = unit.cost, unit.a, unit.b, unit.epsilon
-    if grad in ("envelope", "none"):
-        fixed = (cost.detach(), a.detach(), b.detach(), epsilon.detach(), f, g)
-        plan_mass = mass.detach()
+    if mass is not None and grad == "none":
+        mass = mass.detach()
+    if grad == "unrolled":
+        value = ((f * unit.a).sum(1) + (g * unit.b).sum(1)).to(unit.cost.dtype)
     else:
-        if grad == "implicit":
-            f, g = implicit_potentials(cost, a, b, epsilon, f, g)
-        fixed = (cost, a, b, epsilon, f, g)
-        plan_mass = mass
-    if grad == "none":
-        value = EnvelopeValue.apply(*fixed)
-    elif grad == "unrolled":
-        value = ((f * a).sum(1) + (g * b).sum(1)).to(cost.dtype)
-    else:
-        value = EnvelopeValue.apply(cost, a, b, epsilon, solution.f, solution.g)
-    value = value * (plan_mass if grad == "none" else mass)
+        value = EnvelopeValue.apply(*(fixed if grad == "none" else live), f, g)
+    if grad == "implicit":
+        f, g = implicit_potentials(*live, f, g)
 
     def make_plan() -> Tensor:
-        with torch.autocast(device_type=cost.device.type, enabled=False):
-            if grad in ("envelope", "none"):
-                return unit.unflatten(fixed_plan_from(*fixed).mul_(plan_mass[:, None, None]))
-            return unit.unflatten(plan_mass[:, None, None] * plan_from(*fixed))
+        if grad in ("implicit", "unrolled"):
+            plan, moved = plan_from(*live, f, g), mass
+        else:
+            plan, moved = fixed_plan_from(*fixed, f, g), None if mass is None else mass.detach()
+        return unit.unflatten(plan if moved is None else plan * moved[:, None, None])
 
     def linear_cost(plan: Tensor) -> Tensor:
-        seen = cost.detach() if grad == "none" else cost
-        flat = plan.reshape(cost.shape)
+        cost = (fixed if grad == "none" else live)[0]
         # A forbidden pair has an infinite cost and no mass: it adds nothing.
-        return unit.unflatten((flat * torch.where(torch.isinf(seen), 0.0, seen)).sum((1, 2)))
+        return unit.unflatten((plan.reshape(cost.shape) * torch.where(torch.isinf(cost), 0.0, cost)).sum((1, 2)))
 
-    masked_f, masked_g = f.to(cost.dtype), g.to(cost.dtype)
     return Transport(
-        value=unit.unflatten(value),
-        potentials=(unit.unflatten(masked_f), unit.unflatten(masked_g)),
-        marginal_error=unit.unflatten(solution.error.to(cost.dtype)),
+        value=unit.unflatten(value if mass is None else value * mass),
+        potentials=(unit.unflatten(f.to(unit.cost.dtype)), unit.unflatten(g.to(unit.cost.dtype))),
+        marginal_error=unit.unflatten(solution.error.to(unit.cost.dtype)),
         iterations=unit.unflatten(solution.iterations),
         converged=unit.unflatten(converged),
-        epsilon=unit.unflatten(epsilon.detach()),
+        epsilon=unit.unflatten(fixed[3]),
         plan=make_plan,
         cost=linear_cost,
     )

@@ -10,12 +10,11 @@ from torch import Tensor
 class Transport:
     """Result of a transport solve over a batch of problems of shape ``(..., N, M)``.
 
-    The plan and the linear cost are made on first use, so that a caller who only needs the value never pays for an
-    ``N x M`` tensor.
+    The plan and the linear cost (and what else is costly) are made on first use, so that a caller who only needs the
+    value never pays for an ``N x M`` tensor.
 
     Attributes:
         value: Optimal value, shape ``(...)``: the regularised objective for entropic solvers, the cost for exact ones.
-        potentials: Dual potentials ``f`` of shape ``(..., N)`` and ``g`` of shape ``(..., M)``, 0 at masked entries.
         marginal_error: L1 distance of the plan's two marginals from the wanted ones, summed over both sides and
             relative to the mass, shape ``(...)``.
         iterations: Iterations spent on each problem, shape ``(...)``, int64.
@@ -34,7 +33,7 @@ class Transport:
         self,
         *,
         value: Tensor,
-        potentials: tuple[Tensor, Tensor],
+        potentials: tuple[Tensor, Tensor] | Callable[[], tuple[Tensor, Tensor]],
         marginal_error: Tensor,
         iterations: Tensor,
         converged: Tensor,
@@ -43,13 +42,20 @@ class Transport:
         cost: Tensor | Callable[[Tensor], Tensor],
     ) -> None:
         self.value = value
-        self.potentials = potentials
+        self._potentials = potentials
         self.marginal_error = marginal_error
         self.iterations = iterations
         self.converged = converged
         self.epsilon = epsilon
         self._plan = plan
         self._cost = cost
+
+    @property
+    def potentials(self) -> tuple[Tensor, Tensor]:
+        """Dual potentials ``f (..., N)`` and ``g (..., M)``; at points without mass, what the first bit would cost."""
+        if not isinstance(self._potentials, tuple):
+            self._potentials = self._potentials()
+        return self._potentials
 
     @property
     def plan(self) -> Tensor:
