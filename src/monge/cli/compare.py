@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,7 +122,7 @@ def _row(loss: LossResult, metrics: list[str], target: float | None) -> list[str
     if loss.lr is None:
         return [loss.name, "diverged at all", *("" for _ in metrics), "", ""]
     mean, half = loss.summary()
-    cells = [f"{mean[name]:.4f} ± {half[name]:.4f}" if name in mean else "" for name in metrics]
+    cells = [_cell(mean.get(name), half.get(name)) for name in metrics]
     diverged = sum(bool(run.diverged) for run in loss.runs)
     name = f"{loss.name} ({diverged} of {len(loss.runs)} seeds diverged)" if diverged else loss.name
     steps = median_steps(loss.steps_to(target)) if target is not None else None
@@ -133,3 +134,15 @@ def _row(loss: LossResult, metrics: list[str], target: float | None) -> list[str
 def _beyond(loss: LossResult) -> bool:
     """Whether the chosen rate is the one that extended the grid."""
     return any(one.extension and one.lr == loss.lr for one in loss.search)
+
+
+def _cell(mean: float | None, half: float | None) -> str:
+    """Mean and half-width, as far as there are any.
+
+    Example:
+        >>> _cell(0.95, 0.012), _cell(0.95, float("nan")), _cell(None, None)
+        ('0.9500 ± 0.0120', '0.9500', '')
+    """
+    if mean is None:
+        return ""
+    return f"{mean:.4f}" if half is None or math.isnan(half) else f"{mean:.4f} ± {half:.4f}"
