@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from monge.errors import RecipeError
-from monge.recipes.loss_params import LOSS_NAMES, TripletParams
+from monge.losses import BatchwiseOTLoss
+from monge.recipes.loss_params import LOSS_NAMES, BatchwiseOTParams, TripletParams
 from monge.train.baselines import BASELINES, build_baseline, pair_turns
 
 pml_losses = pytest.importorskip("pytorch_metric_learning.losses")
@@ -174,3 +176,11 @@ def test_wrong_names_and_values_are_one_line(name: str, params: object, line: st
         build_baseline(name, params, DIM, CLASSES)  # type: ignore[arg-type]
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_parameters_of_our_own_loss_are_those_of_its_constructor() -> None:
+    accepted = inspect.signature(BatchwiseOTLoss).parameters
+    for name, field in BatchwiseOTParams.model_fields.items():
+        assert name == "name" or accepted[name].default == field.default
+    # The tolerance is no choice of an experiment, and fixed sweeps are for the released presets.
+    assert set(accepted) - set(BatchwiseOTParams.model_fields) == {"tol", "sweeps"}

@@ -80,3 +80,10 @@ def test_a_rate_far_too_high_is_a_row_in_the_search_and_no_crash(tmp_path: Path)
         assert not (run / "embeddings.safetensors").exists()
         assert "test/" not in (run / "metrics.jsonl").read_text()
     assert "test/map" in (tmp_path / "c" / found.losses[0].runs[0].path / "metrics.jsonl").read_text()
+
+
+def test_weights_that_break_at_the_last_step_of_an_epoch_are_a_divergence(tmp_path: Path) -> None:
+    # One step an epoch: its loss is finite, the step it takes is not, and validation comes before the next loss.
+    settings = [*SETTINGS, "train.steps_per_epoch=1", "optimizer.name=sgd", "optimizer.lr=1e38"]
+    found = compare(load_recipe("mnist", settings), "contrastive", 1, tmp_path / "c", lrs=[1e38], progress=False)
+    assert "not finite at step 1" in found.losses[0].runs[0].diverged

@@ -11,18 +11,14 @@ import torch
 
 from monge import __version__
 from monge.data import ImageSet
-from monge.errors import RunError
 from monge.train.checkpoints import FORMAT, Best, Checkpoint, save_checkpoint
+from monge.train.divergence import DivergedError as DivergedError
 from monge.train.measures import embed, retrieval_metrics
 from monge.train.metrics_log import MetricsLog
 from monge.train.progress import Progress
 from monge.train.run_files import RunFiles
 from monge.train.signals import StopSignals
 from monge.train.task import EmbeddingTask
-
-
-class DivergedError(RunError):
-    """The loss stopped being a finite number; the last checkpoint is from before."""
 
 
 class RunKeeper(pl.Callback):
@@ -119,6 +115,8 @@ class RunKeeper(pl.Callback):
     def _validate(self, trainer: pl.Trainer, task: EmbeddingTask, epoch: int) -> dict[str, float]:
         """Retrieval on the validation split; the best model so far is kept."""
         embeddings = embed(task, self.val.images, rank=trainer.global_rank, world_size=trainer.world_size)
+        if not embeddings.isfinite().all():  # the last step's loss was finite, the weights it left are not
+            raise DivergedError.at(task.step, epoch, task.recipe.optimizer.lr)
         if not trainer.is_global_zero:
             return {}
         metrics = retrieval_metrics(embeddings, self.val.labels, task.recipe.evaluate, "val")
@@ -151,11 +149,7 @@ class RunKeeper(pl.Callback):
         step = int(self._not_finite)
         if trainer.strategy.reduce_boolean_decision(step >= 0, all=False):
             epoch = (max(step, 1) - 1) // task.steps_per_epoch
-            where = f"at step {step} (epoch {epoch + 1})" if step >= 0 else "in another process"
-            raise DivergedError(
-                f"the loss was not finite {where}; lower optimizer.lr (now {task.recipe.optimizer.lr:g}) or set "
-                "train.grad_clip, for example --set train.grad_clip=1"
-            )
+            raise DivergedError.at(step, epoch, task.recipe.optimizer.lr)
 
     def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
         """Whether any process was; all of them get the same answer."""
