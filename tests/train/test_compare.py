@@ -83,6 +83,7 @@ def test_a_single_rate_is_taken_without_a_search(training: PretendedTraining, re
     found = run(recipe, tmp_path / "c", lrs=[0.05])
     assert len(training.calls) == 6
     assert [loss.lr for loss in found.losses] == [0.05, 0.05]
+    assert found.search["seed"] is None
 
 
 def test_the_numbers_are_those_of_the_runs(training: PretendedTraining, recipe: Recipe, tmp_path: Path) -> None:

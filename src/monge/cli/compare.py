@@ -104,7 +104,10 @@ def _show(found: Comparison) -> None:
     (console if console.is_terminal else Console(width=_PIPE_WIDTH)).print(table)
     print(f"mean ± half-width of the 95 % t-interval over seeds {', '.join(map(str, found.seeds))}")
     grid = ", ".join(f"{lr:g}" for lr in found.search["lrs"])
-    print(f"lr: highest val/map of {grid} with seed {found.search['seed']}")
+    searched = found.search["seed"] is not None
+    print(
+        f"lr: highest val/map of {grid} with seed {found.search['seed']}" if searched else f"lr: {grid}, not searched"
+    )
     if any(_beyond(loss) for loss in found.losses):
         print("* one step beyond these, at whose edge the best one lay")
     print(f"every run: {found.budget['steps']} steps of {found.budget['batch']} images")

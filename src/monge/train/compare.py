@@ -97,7 +97,7 @@ def compare(
         data=next((one.data for one in runs.outcomes.values() if one.data), {}),
         seeds=seed_list,
         budget=_budget(base, runs.outcomes.values()),
-        search={"lrs": grid, "on": "val/map", "seed": search_seed, "rule": _SEARCH_RULE},
+        search=_search_terms(grid, search_seed),
         command=command or f"compare(recipe {recipe.name!r}, losses={losses!r}, seeds={seeds!r})",
         losses=results,
         target=goal,
@@ -209,6 +209,13 @@ def _search_seed(first: int, seeds: Sequence[int]) -> int:
     while seed in seeds:
         seed += 1
     return seed
+
+
+def _search_terms(grid: list[float], seed: int) -> dict[str, object]:
+    """What is told about the search."""
+    searched = len(grid) > 1
+    rule = _SEARCH_RULE if searched else "a single rate, taken without a search"
+    return {"lrs": grid, "on": "val/map", "seed": seed if searched else None, "rule": rule}
 
 
 def _open(folder: Path, resume: bool) -> None:
