@@ -54,6 +54,8 @@ def test_pickles_that_run_code_are_refused(tmp_path):
     [
         ("none.pth", None, "no such file"),
         ("cut.pth", b"PK\x03\x04", "plain tensors only"),
+        ("text.pth", b"text", "plain tensors only"),
+        ("empty.pt", b"", "plain tensors only"),
         ("cut.safetensors", b"\x00\x01", "a safetensors file"),
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from monge.errors import MongeError
 from monge.extras import require
@@ -26,15 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     try:
-        for module in ("typer", "rich", "pydantic", "yaml"):
-            require(module, extra="cli", purpose="The monge command")
-        from monge.cli.app import run
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_line
+            for module in ("typer", "rich", "pydantic", "yaml"):
+                require(module, extra="cli", purpose="The monge command")
+            from monge.cli.app import run
 
-        return run(sys.argv[1:] if arguments is None else list(arguments))
+            return run(sys.argv[1:] if arguments is None else list(arguments))
     except MongeError as error:
-        # An interrupted run carries its own exit code and its message is no error.
+        # A stopped run brings an exit code of its own; 0 means that another process speaks.
         code = int(getattr(error, "exit_code", 2))
-        print(f"error: {error}" if code == 2 else f"{error}", file=sys.stderr)
+        if code:
+            print(f"error: {error}" if code == 2 else str(error), file=sys.stderr)
         return code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -43,3 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has closed it; nothing is left to be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning without the line of source it came from."""
+    print(f"warning: {message}", file=sys.stderr)

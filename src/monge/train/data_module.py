@@ -95,10 +95,13 @@ def build_sampler(
         world_size: Processes that share each batch.
 
     Raises:
-        RecipeError: The images cannot fill such batches.
+        RecipeError: The images cannot fill such batches, or a process's share would hold no pair of a class.
     """
     config, share = recipe.sampler, {"seed": recipe.seed, "rank": rank, "world_size": world_size}
     batches = steps_per_epoch * recipe.train.accumulate
+    if isinstance(config, BalancedSampler) and config.samples_per_class < 2 * world_size:
+        found = f"sampler.samples_per_class: found {config.samples_per_class}"
+        raise RecipeError(f"{found}, expected at least {2 * world_size}: each of {world_size} processes needs pairs")
     try:
         if isinstance(config, BalancedSampler):
             counts = (config.classes_per_batch, config.samples_per_class)

@@ -44,6 +44,21 @@ def choose_device(name: str, recipe: Recipe, devices: int = 1) -> tuple[str, tor
     return kind, torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
 
 
+def device_in_words(device: torch.device, devices: int = 1) -> str:
+    """What a run computes on, for people.
+
+    Args:
+        device: The first device.
+        devices: How many there are.
+
+    Example:
+        >>> device_in_words(torch.device("cpu"), 2)
+        '2 x cpu'
+    """
+    name = f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+    return name if devices == 1 else f"{devices} x {name}"
+
+
 @contextmanager
 def own_torch_state(threads: int) -> Iterator[None]:
     """A number of threads and a random state for a run, given back afterwards.

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from monge.errors import RunError
+from monge.train.run_files import is_main_process
 
 
 class DivergedError(RunError):
-    """The loss stopped being a finite number; the last checkpoint is from before."""
+    """The loss stopped being a finite number; the last checkpoint is from before. All processes raise it together."""
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command line; the first process speaks for all."""
+        return 2 if is_main_process() else 0
 
     @classmethod
     def at(cls, step: int, epoch: int, lr: float) -> DivergedError:

@@ -66,10 +66,13 @@ class RunFiles:
         self.last = self.folder / "checkpoints" / "last.ckpt"
         self.best = self.folder / "checkpoints" / "best.ckpt"
 
-    @property
-    def resume_command(self) -> str:
-        """What to type to go on with this run."""
-        return f"monge train {shlex.quote(str(self.recipe))} --out {shlex.quote(str(self.folder))} --resume"
+    def resume_command(self, *flags: str) -> str:
+        """What to type to go on with this run.
+
+        Args:
+            flags: Further words, e.g. ``"--devices", "2"``.
+        """
+        return shlex.join(["monge", "train", str(self.recipe), "--out", str(self.folder), "--resume", *flags])
 
     def open(self, recipe: Recipe, *, resume: bool, overwrite: bool) -> Checkpoint | None:
         """Makes the folder ready and says where to go on.
@@ -127,18 +130,18 @@ class RunFiles:
             key = changed[0]
             raise RunError(
                 f"{self.folder}: was run with {key} = {before.get(key)}, now {now.get(key)}: resume it with its own "
-                f"settings ({self.resume_command}) or start another run"
+                f"settings ({self.resume_command()}) or start another run"
             )
 
     def write_environment(
-        self, recipe: Recipe, splits: ImageSplits, device: torch.device, *, resumed: bool, finished: float | None = None
+        self, recipe: Recipe, splits: ImageSplits, device: str, *, resumed: bool, finished: float | None = None
     ) -> None:
         """Writes ``environment.json``: versions, machine, data, times.
 
         Args:
             recipe: What runs.
             splits: The data it runs on.
-            device: Where.
+            device: Where, in words.
             resumed: This is a resumption that has just begun; it is counted.
             finished: Seconds of training, once the run is done.
         """
@@ -149,7 +152,7 @@ class RunFiles:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "device": _device_name(device),
+            "device": device,
             "threads": recipe.train.threads,
             "started": before.get("started", now),
             "finished": now if finished is not None else None,
@@ -178,11 +181,6 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         keys = content if isinstance(content, dict) else {"": content}
         flat.update({f"{section}.{key}".rstrip("."): value for key, value in keys.items()})
     return {key: value for key, value in flat.items() if key not in _FREE_KEYS}
-
-
-def _device_name(device: torch.device) -> str:
-    """The device in words."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _version(package: str) -> str | None:

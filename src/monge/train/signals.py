@@ -8,6 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from monge.errors import RunError
+from monge.train.run_files import is_main_process
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,7 +23,8 @@ class Interrupted(RunError):  # noqa: N818  being asked to stop is no error
 
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signum
+        # Lightning kills all processes as soon as one of the further ones ends with anything but 0.
+        self.exit_code = 128 + signum if is_main_process() else 0
 
 
 class StopSignals:

@@ -82,7 +82,12 @@ class EmbeddingTask(pl.LightningModule):
         generator = torch.Generator(self.device).manual_seed(mixed_seed(*keys))
         embeddings = self.model(self.pixels(batch.images, generator))
         with torch.autocast(self.device.type, enabled=False):
-            loss: Tensor = self.loss(embeddings.float(), batch.labels)
+            try:
+                loss: Tensor = self.loss(embeddings.float(), batch.labels)
+            except ValueError:  # how the transport engine meets NaN
+                if embeddings.isfinite().all():
+                    raise
+                loss = embeddings.sum() * torch.nan  # all processes learn of it at the same step
         self.step_losses.append(loss.detach())
         return loss
 

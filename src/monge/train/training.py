@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from monge.data import ImageSplits, load_images
 from monge.recipes import Recipe
 from monge.train.checkpoints import Checkpoint, load_checkpoint
 from monge.train.data_module import ImageData, build_sampler
-from monge.train.devices import choose_device, own_torch_state
+from monge.train.devices import choose_device, device_in_words, own_torch_state
 from monge.train.keeper import RunKeeper
 from monge.train.loggers import build_loggers, check_loggers
 from monge.train.measures import run_test
@@ -69,55 +70,78 @@ def fit(
     check_loggers(loggers)
     files = RunFiles(Path(out))
     accelerator, chosen = choose_device(device, recipe, devices)
-    with quiet_lightning(), own_torch_state(recipe.train.threads), StopSignals(files.resume_command) as signals:
+    words = device_in_words(chosen, devices)
+    flags = _flags(device, devices, loggers)
+    with (
+        quiet_lightning(),
+        own_torch_state(recipe.train.threads),
+        StopSignals(files.resume_command(*flags)) as signals,
+    ):
         splits = load_images(recipe.data.name, recipe.data.source)
         task = build_task(recipe, splits)
-        build_sampler(recipe, splits.train, task.steps_per_epoch)  # what cannot be is refused before files are touched
+        # What cannot be is refused before files are touched.
+        build_sampler(recipe, splits.train, task.steps_per_epoch, world_size=devices)
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
-        checkpoint = _open(files, recipe, resume, overwrite)
+        checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
+        if resume and progress:
+            say(f"resuming {files.folder} at step {checkpoint['step'] if checkpoint else 0}")
         if checkpoint is not None:
             task.model.load_state_dict(checkpoint["model"])
             task.loss.load_state_dict(checkpoint["loss"])
             task.step = checkpoint["step"]
         if is_main_process():
             MetricsLog(files.metrics).truncate(task.step)
-            files.write_environment(recipe, splits, chosen, resumed=resume)
+            files.write_environment(recipe, splits, words, resumed=resume)
         steps = task.steps_per_epoch * recipe.train.epochs
         keeper = RunKeeper(files, splits.val, signals, Progress(steps, recipe.train.epochs, progress), checkpoint)
         if task.step < steps:
             trainer = _trainer(recipe, files, accelerator, chosen, devices, loggers, keeper)
             done: Any = trainer.fit_loop.epoch_progress.current
             done.processed = done.completed = task.step // task.steps_per_epoch
-            trainer.fit(task, ImageData(recipe, splits.train, task.step))
+            with _process_group():
+                trainer.fit(task, ImageData(recipe, splits.train, task.step))
         if not is_main_process():
             return {}
-        return _finish(files, task, splits, chosen, keeper, test)
+        metrics = _finish(files, task.to(chosen), splits, keeper, test)
+        files.write_environment(recipe, splits, words, resumed=False, finished=keeper.seconds)
+        return metrics
 
 
 def _finish(
-    files: RunFiles, task: EmbeddingTask, splits: ImageSplits, device: torch.device, keeper: RunKeeper, test: bool
+    files: RunFiles, task: EmbeddingTask, splits: ImageSplits, keeper: RunKeeper, test: bool
 ) -> dict[str, float]:
-    """Tests the best model, if asked to, and closes the books."""
-    seconds = keeper.seconds
-    if test:
-        task.model.load_state_dict(load_checkpoint(files.best)["model"])
-        metrics = run_test(task.to(device), splits, files.embeddings)
-        keeper.written.append(task.step, task.recipe.train.epochs - 1, seconds, metrics)
-    else:
+    """Tests the best model, or without a test looks up the last validation."""
+    if not test:
         last = [record for record in keeper.written.read() if "val/map" in record][-1]
-        metrics = {name: value for name, value in last.items() if name.startswith("val/")}
-    files.write_environment(task.recipe, splits, device, resumed=False, finished=seconds)
+        return {name: value for name, value in last.items() if name.startswith("val/")}
+    task.model.load_state_dict(load_checkpoint(files.best)["model"])
+    metrics = run_test(task, splits, files.embeddings)
+    keeper.written.append(task.step, task.recipe.train.epochs - 1, keeper.seconds, metrics)
     return metrics
 
 
-def _open(files: RunFiles, recipe: Recipe, resume: bool, overwrite: bool) -> Checkpoint | None:
+def _flags(device: str, devices: int, loggers: Sequence[str]) -> list[str]:
+    """Words of the command line that a resumed run needs beside its recipe."""
+    flags = ["--device", device] if device != "auto" else []
+    flags += ["--devices", str(devices)] if devices > 1 else []
+    return flags + [word for name in loggers if name != "jsonl" for word in ("--logger", name)]
+
+
+@contextmanager
+def _process_group() -> Iterator[None]:
+    """Leaves the group of processes that Lightning forms: one that ends inside it aborts and takes the others along."""
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _open(files: RunFiles, recipe: Recipe, *, resume: bool, overwrite: bool) -> Checkpoint | None:
     """The folder is made ready by the first process; the others find it so."""
     if is_main_process():
-        checkpoint = files.open(recipe, resume=resume, overwrite=overwrite)
-        if resume:
-            say(f"resuming {files.folder} at step {checkpoint['step'] if checkpoint else 0}")
-        return checkpoint
+        return files.open(recipe, resume=resume, overwrite=overwrite)
     return load_checkpoint(files.last) if resume and files.last.is_file() else None
 
 
