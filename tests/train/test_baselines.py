@@ -184,3 +184,15 @@ def test_the_parameters_of_our_own_loss_are_those_of_its_constructor() -> None:
         assert name == "name" or accepted[name].default == field.default
     # The tolerance is no choice of an experiment, and fixed sweeps are for the released presets.
     assert set(accepted) - set(BatchwiseOTParams.model_fields) == {"tol", "sweeps"}
+
+
+def test_squared_contrastive_has_the_pair_costs_of_batchwise_ot() -> None:
+    x = torch.nn.functional.normalize(torch.randn(12, 5), dim=1)
+    labels = torch.arange(12) % 3
+    squared = torch.cdist(x, x).square()
+    same, other = labels[:, None] == labels, labels[:, None] != labels
+    same.fill_diagonal_(False)
+    hinged = (1.0 - squared).clamp_min(0.0)[other]
+    expected = squared[same].mean() + hinged[hinged > 0].mean()
+    loss = build_baseline("contrastive", {"power": 2}, 5, 3)
+    torch.testing.assert_close(loss(x, labels), expected)

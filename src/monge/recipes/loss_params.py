@@ -70,11 +70,14 @@ class ContrastiveParams(LossParams):
     Attributes:
         pos_margin: Distance below which a positive pair costs nothing. PML's default, and the paper's form: 0.
         neg_margin: Distance beyond which a negative pair costs nothing. PML's default 1; the paper leaves it free.
+        power: 1 for hinges on the distance, as PML; 2 for hinges on its square, the pair costs of the batch-wise OT
+            loss without its plan.
     """
 
     name: Literal["contrastive"] = "contrastive"
     pos_margin: NonNegativeFloat = 0.0
     neg_margin: PositiveFloat = 1.0
+    power: Literal[1, 2] = 1
 
 
 class TripletParams(LossParams):

@@ -83,7 +83,8 @@ def _build(params: BaselineParams, pml: Mapping[str, Any], embedding_dim: int, n
     losses, miners, distances = pml["losses"], pml["miners"], pml["distances"]
     match params:
         case ContrastiveParams():
-            return Baseline(losses.ContrastiveLoss(pos_margin=params.pos_margin, neg_margin=params.neg_margin))
+            distance = distances.LpDistance(power=params.power)
+            return Baseline(losses.ContrastiveLoss(params.pos_margin, params.neg_margin, distance=distance))
         case TripletParams():
             squared = distances.LpDistance(power=2)
             miner = miners.TripletMarginMiner(params.margin, "semihard", distance=squared)
