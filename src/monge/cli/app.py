@@ -71,4 +71,6 @@ def run(arguments: list[str]) -> int:
             return 2
         command = error.ctx.command_path if error.ctx is not None else "monge"
         raise MongeError(f"{error.format_message()} (see {command} --help)") from None
+    if code == 130:  # how newer versions of typer hand on Ctrl-C
+        raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

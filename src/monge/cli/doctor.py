@@ -21,13 +21,9 @@ def doctor() -> None:
 
     print(f"monge {__version__}, Python {platform.python_version()}, torch {torch.__version__}, {platform.platform()}")
     for extra, missing in missing_packages().items():
-        print(
-            f"{_mark(not missing)} extra {extra}"
-            + (f": pip install 'monge[{extra}]' ({', '.join(missing)})" if missing else "")
-        )
-    print(
-        f"ok      threads: torch {torch.get_num_threads()}, CPUs {os.cpu_count()}; runs use train.threads, 1 by default"
-    )
+        how = f": pip install 'monge[{extra}]' (for {', '.join(missing)})" if missing else ""
+        print(f"{_mark(not missing)} extra {extra}{how}")
+    print(f"ok      threads: torch {torch.get_num_threads()}, CPUs {os.cpu_count()}; a run uses train.threads of them")
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     print(f"ok      GPU: {', '.join(gpus) if gpus else 'none, training runs on the CPU'}")
     cache_ok, cache = _check_cache()
@@ -105,9 +101,4 @@ def _check_solver() -> tuple[bool, str]:
     solved = sinkhorn(pairwise_cost(points, points.flip(0)), epsilon=1e-4)
     right = bool((solved.plan.argmax(1) == torch.arange(31, -1, -1)).all()) and bool(solved.converged)
     took = f"{(time.perf_counter() - began) * 1000:.0f} ms, marginal error {float(solved.marginal_error):.1e}"
-    return (
-        right,
-        f"32 x 32 problem solved rightly in {took}"
-        if right
-        else f"WRONG plan for a problem with a known answer ({took})",
-    )
+    return right, f"{'right' if right else 'WRONG'} plan for a 32 x 32 problem with a known answer, in {took}"

@@ -29,7 +29,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/RECIPE-SEED if not given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Drop the run in the folder.")] = False,
-    smoke: Annotated[bool, typer.Option("--smoke", help="A few steps on synthetic data, then evaluate.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Try everything: a few steps on synthetic data, test, report.")
+    ] = False,
     devices: Annotated[
         int,
         typer.Option(help="Processes. Each computes the loss within its share of every batch; gradients are averaged."),
@@ -40,7 +42,7 @@ def train(
 ) -> None:
     """Train a recipe, or resume it, and test the result."""
     from monge.recipes import load_recipe, smoke_recipe
-    from monge.train import evaluate, fit
+    from monge.train import fit
     from monge.train.run_files import is_main_process
 
     overrides = [*(settings or []), *([data_setting(data)] if data is not None else [])]
@@ -61,8 +63,19 @@ def train(
     if not is_main_process():
         return
     if smoke:
-        evaluate(folder, device=device)
+        _touch_the_rest(folder, metrics, device)
     _show(loaded, folder, metrics)
+
+
+def _touch_the_rest(folder: Path, metrics: dict[str, float], device: str) -> None:
+    """What follows a training: measuring it anew gives the same numbers, and the report can be written."""
+    from monge.errors import RunError
+    from monge.report import write_report
+    from monge.train import evaluate
+
+    if evaluate(folder, device=device) != metrics:
+        raise RunError(f"{folder}: the stored model does not give the numbers that its training ended with")
+    write_report(folder)
 
 
 def data_setting(data: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from monge.extras import require
+
 if TYPE_CHECKING:
     from monge.train.evaluation import evaluate as evaluate
     from monge.train.losses import build_loss as build_loss
@@ -21,5 +23,8 @@ __all__ = ["build_loss", "evaluate", "fit"]
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
+        if name != "build_loss":
+            for module in ("lightning", "safetensors", "sklearn"):
+                require(module, extra="train", purpose="Training")
         return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'monge.train' has no attribute {name!r}")

@@ -81,11 +81,11 @@ def fit(
         task = build_task(recipe, splits)
         # What cannot be is refused before files are touched.
         build_sampler(recipe, splits.train, task.steps_per_epoch, world_size=devices)
+        checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
-        checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
-        if resume and progress:
-            say(f"resuming {files.folder} at step {checkpoint['step'] if checkpoint else 0}")
+            if resume:
+                say(f"resuming {files.folder} at step {checkpoint['step'] if checkpoint else 0}")
         if checkpoint is not None:
             task.model.load_state_dict(checkpoint["model"])
             task.loss.load_state_dict(checkpoint["loss"])
