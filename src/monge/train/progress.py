@@ -44,10 +44,10 @@ class Progress:
 
     def epoch_ended(self, epoch: int, step: int, seconds: float, val_map: float | None) -> None:
         """Notes a validation; without a bar this prints the line of the epoch."""
-        if val_map is not None:
-            self._validation = f"val/map {val_map:.4f}"
+        validation = f"val/map {val_map:.4f}" if val_map is not None else ""
+        self._validation = validation or self._validation  # the bar keeps showing the last one
         if self._show and self._bar is None:
-            parts = (f"epoch {epoch + 1}/{self._epochs}", f"step {step}/{self._steps}", self._loss, self._validation)
+            parts = (f"epoch {epoch + 1}/{self._epochs}", f"step {step}/{self._steps}", self._loss, validation)
             say("  ".join([part for part in parts if part] + [f"{seconds:.0f} s"]))
 
     def stop(self) -> None:
