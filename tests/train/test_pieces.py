@@ -6,13 +6,14 @@ import json
 import math
 import signal
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 
 from conftest import TINY
 from monge.data import ImageSet, load_images
-from monge.errors import RecipeError
+from monge.errors import RecipeError, RunError
 from monge.losses import BatchwiseOTLoss, batchwise_ot_loss, batchwise_ot_weights
 from monge.recipes import load_recipe
 from monge.recipes.loss_params import LOSS_NAMES
@@ -21,7 +22,7 @@ from monge.train import build_loss
 from monge.train.atomic import write_atomically
 from monge.train.data_module import Batches, build_sampler
 from monge.train.losses import TwoBatches
-from monge.train.measures import _interleave, embed, reference_split
+from monge.train.measures import _interleave, check_measurable, embed, reference_split
 from monge.train.metrics_log import MetricsLog
 from monge.train.schedules import lr_factor, steps_in_epoch
 from monge.train.signals import Interrupted, StopSignals
@@ -97,6 +98,13 @@ def test_interleave_undoes_the_sharing(monkeypatch):
 
     monkeypatch.setattr(torch.distributed, "all_gather", all_gather)
     assert torch.equal(_interleave(full[0::2], 5, 2), full)
+
+
+def test_splits_without_pairs_are_refused():
+    splits = load_images("mnist", "synthetic")
+    check_measurable(splits)
+    with pytest.raises(RunError, match="the validation split has no two images of a class"):
+        check_measurable(replace(splits, val=splits.val.subset([0])))
 
 
 def test_embedding_leaves_the_mode_and_does_not_depend_on_the_chunk(monkeypatch):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from monge.data import ImageSet, ImageSplits
+from monge.errors import RunError
 from monge.extras import require
 from monge.metrics import knn_accuracy, retrieval, svm_accuracy
 from monge.recipes.schema import EvaluateSection
@@ -49,6 +50,22 @@ def _interleave(share: Tensor, total: int, world_size: int) -> Tensor:
     shares = [torch.empty_like(padded) for _ in range(world_size)]
     torch.distributed.all_gather(shares, padded)
     return torch.stack(shares, dim=1).flatten(0, 1)[:total]
+
+
+def check_measurable(splits: ImageSplits) -> None:
+    """Refuses data on which retrieval cannot be measured, before anything is trained on them.
+
+    Args:
+        splits: Validation and test need a class with two images.
+
+    Raises:
+        RunError: One of them has none.
+    """
+    for name, part in (("validation", splits.val), ("test", splits.test)):
+        if len(part) == 0 or int(torch.bincount(part.labels).max()) < 2:
+            raise RunError(
+                f"{splits.source}: the {name} split has no two images of a class, so nothing can be retrieved"
+            )
 
 
 def retrieval_metrics(embeddings: Tensor, labels: Tensor, config: EvaluateSection, prefix: str) -> dict[str, float]:

@@ -18,7 +18,7 @@ from monge.train.data_module import ImageData, build_sampler
 from monge.train.devices import choose_device, device_in_words, own_torch_state
 from monge.train.keeper import RunKeeper
 from monge.train.loggers import build_loggers, check_loggers
-from monge.train.measures import run_test
+from monge.train.measures import check_measurable, run_test
 from monge.train.metrics_log import MetricsLog
 from monge.train.progress import Progress
 from monge.train.quiet import quiet_lightning
@@ -81,6 +81,7 @@ def fit(
         task = build_task(recipe, splits)
         # What cannot be is refused before files are touched.
         build_sampler(recipe, splits.train, task.steps_per_epoch, world_size=devices)
+        check_measurable(splits)
         checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
