@@ -23,6 +23,7 @@ _STAGE_TOL = 0.1
 _CHECK_EVERY = 8
 _ABSORB_ABOVE = 30.0
 _LARGE = 1 << 16
+_TINY = 2048
 _FASTEST = 0.99999
 _RELAX_BELOW = 0.5
 
@@ -179,8 +180,9 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
     iterations = torch.zeros(batch, dtype=torch.int64, device=state.cost.device)
     products, spent, relaxed = _Products(_kernel(state)), 0, False
     while True:
-        # Wide regularisation is done in a handful of iterations, and looking is cheap beside those of a large batch.
-        early = spent < 2 * _CHECK_EVERY and (spent == 0 or n * m * batch >= _LARGE)
+        # Wide regularisation is done in a handful of iterations, and looking is cheap unless a problem is tiny. What
+        # it depends on must not be the batch: a problem stops at the same iteration in any company.
+        early = spent < 2 * _CHECK_EVERY and (spent == 0 or n * m >= _TINY)
         steps = min(_CHECK_EVERY // 2 if early else _CHECK_EVERY, max_iter - spent)
         u, v, next_v, now = _iterate(products, state, steps, relaxed)
         spent += steps
