@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-os.environ.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # XLA sizes its thread pool by this alone
 

@@ -143,7 +143,7 @@ def _gradient(leaf: Tensor) -> Array:
 def _geomloss(cell: Cell, tol: float) -> Array:
     # It takes a number of steps and no tolerance; the ladder of tolerances becomes one of step counts.
     solve = geomloss.ot.solve if cell.cost.dim() == 2 else geomloss.ot.solve_batch
-    steps = min(int(round(0.05 / tol)), 2_000)
+    steps = min(round(0.05 / tol), 2_000)
     with torch.no_grad():
         return solve(cell.cost, reg=cell.epsilon, a=cell.a, b=cell.b, max_iter=steps).plan.numpy()
 

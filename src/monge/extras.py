@@ -29,5 +29,6 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
         if error.name is not None and not module.startswith(error.name):
             raise
         raise MissingExtraError(
-            f"{purpose} needs the package {module.split('.')[0]!r}, which is not installed: pip install 'monge[{extra}]'"
+            f"{purpose} needs the package {module.split('.')[0]!r}, which is not installed: "
+            f"pip install 'monge[{extra}]'"
         ) from error

@@ -6,11 +6,11 @@ import math
 import warnings
 
 import numpy as np
+import ot as pot
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-import ot as pot
 from monge.errors import UniformPlanWarning
 from monge.losses import BatchwiseOTLoss, batchwise_ot_loss, batchwise_ot_weights
 from oracles import batchwise_ot as oracle

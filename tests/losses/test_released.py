@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import ot as pot
 import pytest
 import torch
 from torch import Tensor
 
-import ot as pot
 from monge.errors import UniformPlanWarning
 from monge.losses import BatchwiseOTLoss, ReleasedSweeps, batchwise_ot_loss
 from monge.losses.presets import preset_settings
