@@ -213,15 +213,16 @@ def test_atomic_writes_leave_the_old_file_on_failure(tmp_path):
 
 def test_a_second_signal_stops_at_once_and_handlers_are_given_back():
     before = signal.getsignal(signal.SIGTERM)
-    with StopSignals("monge train x") as stop:
+    with StopSignals() as stop:
         stop.patient = True
+        stop.resume_command = "monge train x"
         signal.raise_signal(signal.SIGTERM)
         assert stop.requested == signal.SIGTERM
         with pytest.raises(Interrupted, match="to go on: monge train x") as caught:
             signal.raise_signal(signal.SIGTERM)
     assert caught.value.exit_code == 143
     assert signal.getsignal(signal.SIGTERM) is before
-    with pytest.raises(Interrupted) as first, StopSignals("x"):
+    with pytest.raises(Interrupted, match=r"^stopped before the run was done$") as first, StopSignals():
         signal.raise_signal(signal.SIGINT)
     assert first.value.exit_code == 130
 

@@ -19,5 +19,5 @@ def evaluate(
     from monge.cli.table import show_metrics
     from monge.train import evaluate as evaluate_run
 
-    show_metrics(evaluate_run(run, data, device=device))
+    show_metrics(evaluate_run(run, data, device=device, progress=True))
     print(f"embeddings: {run / 'embeddings.safetensors'}")

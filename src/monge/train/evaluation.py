@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from monge.data import load_images
@@ -10,11 +11,13 @@ from monge.recipes import load_recipe
 from monge.train.checkpoints import load_checkpoint
 from monge.train.devices import choose_device, own_torch_state
 from monge.train.measures import run_test
-from monge.train.run_files import RunFiles
+from monge.train.run_files import RunFiles, say
 from monge.train.task import build_task
 
 
-def evaluate(run: str | Path, data: str | None = None, *, device: str = "auto") -> dict[str, float]:
+def evaluate(
+    run: str | Path, data: str | None = None, *, device: str = "auto", progress: bool = False
+) -> dict[str, float]:
     """Embeds the test split anew with the run's best (else last) checkpoint and measures it.
 
     Rewrites ``embeddings.safetensors``; on the data of the run the numbers are those at the end of its training.
@@ -23,6 +26,7 @@ def evaluate(run: str | Path, data: str | None = None, *, device: str = "auto") 
         run: A run folder.
         data: Another data source: ``"packaged"``, ``"synthetic"`` or a path; none: the one the run was trained on.
         device: As for `fit`.
+        progress: Say on standard error which data are used.
 
     Returns:
         Metrics named ``test/...``.
@@ -33,11 +37,13 @@ def evaluate(run: str | Path, data: str | None = None, *, device: str = "auto") 
     files = RunFiles(Path(run))
     if not files.recipe.is_file():
         raise RunError(f"{files.folder}: there is no run here (no recipe.yaml)")
-    recipe = load_recipe(files.recipe, [] if data is None else [f"data.source={data!r}"])
+    recipe = load_recipe(files.recipe, [] if data is None else [f"data.source={json.dumps(data)}"])
     where = choose_device(device, recipe)[1]
     checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
     with own_torch_state(recipe.train.threads):
         splits = load_images(recipe.data.name, recipe.data.source)
+        if progress:
+            say(f"data: {splits.source}; {splits.definition}")
         task = build_task(recipe, splits)
         try:
             task.model.load_state_dict(checkpoint["model"])

@@ -32,19 +32,21 @@ class StopSignals:
 
     Outside of `patient` stretches, where nothing would look at `requested`, the first signal stops at once too.
 
-    Args:
-        resume_command: What to tell the user.
+    Attributes:
+        requested: The signal, once there was one.
+        patient: Whether somebody looks at `requested` now and then.
+        resume_command: What to tell the user; empty as long as there is nothing to resume.
 
     Example:
-        >>> with StopSignals("monge train ...") as signals:
+        >>> with StopSignals() as signals:
         ...     signals.requested is None
         True
     """
 
-    def __init__(self, resume_command: str) -> None:
+    def __init__(self) -> None:
         self.requested: int | None = None
         self.patient = False
-        self._resume_command = resume_command
+        self.resume_command = ""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -76,4 +78,5 @@ class StopSignals:
         Args:
             where: Completes "stopped ...".
         """
-        return Interrupted(f"stopped {where}; to go on: {self._resume_command}", self.requested or signal.SIGINT)
+        advice = f"; to go on: {self.resume_command}" if self.resume_command else ""
+        return Interrupted(f"stopped {where}{advice}", self.requested or signal.SIGINT)

@@ -71,18 +71,14 @@ def fit(
     files = RunFiles(Path(out))
     accelerator, chosen = choose_device(device, recipe, devices)
     words = device_in_words(chosen, devices)
-    flags = _flags(device, devices, loggers)
-    with (
-        quiet_lightning(),
-        own_torch_state(recipe.train.threads),
-        StopSignals(files.resume_command(*flags)) as signals,
-    ):
+    with quiet_lightning(), own_torch_state(recipe.train.threads), StopSignals() as signals:
         splits = load_images(recipe.data.name, recipe.data.source)
         task = build_task(recipe, splits)
         # What cannot be is refused before files are touched.
         build_sampler(recipe, splits.train, task.steps_per_epoch, world_size=devices)
         check_measurable(splits)
         checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
+        signals.resume_command = files.resume_command(*_flags(device, devices, loggers))
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
             if resume:
