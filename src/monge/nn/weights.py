@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from monge.errors import DataFormatError
+from monge.errors import DataFormatError, MongeError
 from monge.extras import require
 
 
@@ -93,6 +93,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     else:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
+        except MongeError:  # a request to stop that came meanwhile
+            raise
         except Exception as error:  # the restricted unpickler trips over damaged files in many ways
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DataFormatError(path, "", reason, "a torch.save file that holds plain tensors only") from error

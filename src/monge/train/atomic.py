@@ -21,7 +21,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         >>> file.read_text()
         'whole'
     """
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Always the same name, so that what a killed process leaves behind is gone with the next write.
+    neighbour = path.with_name(f".{path.name}.part")
     try:
         write(neighbour)
         with neighbour.open("rb+") as file:

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 import torch
 
-from monge.errors import RunError
+from monge.errors import MongeError, RunError
 from monge.train.atomic import write_atomically
 
 FORMAT = 1
@@ -69,6 +69,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(f"{path}: there is no such checkpoint") from error
+    except MongeError:  # a request to stop that came meanwhile
+        raise
     except Exception as error:  # the restricted unpickler trips over damaged files in many ways
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise RunError(f"{path}: not a readable checkpoint ({reason})") from error
