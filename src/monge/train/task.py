@@ -14,6 +14,7 @@ from monge.errors import RecipeError
 from monge.nn import build_model
 from monge.recipes import Recipe
 from monge.recipes.schema import DataSection, OptimizerSection
+from monge.train.checkpoints import Checkpoint
 from monge.train.data_module import Batch
 from monge.train.losses import build_loss
 from monge.train.schedules import lr_factor, steps_in_epoch
@@ -66,6 +67,21 @@ class EmbeddingTask(pl.LightningModule):
         """Embeddings (B, D) of uint8 images (B, C, H, W)."""
         embeddings: Tensor = self.model(self.pixels(images))
         return embeddings
+
+    @property
+    def last_step(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.steps_per_epoch * self.recipe.train.epochs
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Takes over model, loss and position.
+
+        Args:
+            checkpoint: From a run of the same recipe.
+        """
+        self.model.load_state_dict(checkpoint["model"])
+        self.loss.load_state_dict(checkpoint["loss"])
+        self.step = checkpoint["step"]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets learning rate and random numbers, both functions of the position alone."""

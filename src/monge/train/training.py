@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
-from monge.data import ImageSplits, load_images
+from monge.data import ImageSet, ImageSplits, load_images
 from monge.recipes import Recipe
 from monge.train.checkpoints import Checkpoint, load_checkpoint
 from monge.train.data_module import ImageData, build_sampler
@@ -81,23 +80,18 @@ def fit(
         signals.resume_command = files.resume_command(*_flags(device, devices, loggers))
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
-            if resume:
-                say(f"resuming {files.folder} at step {checkpoint['step'] if checkpoint else 0}")
         if checkpoint is not None:
-            task.model.load_state_dict(checkpoint["model"])
-            task.loss.load_state_dict(checkpoint["loss"])
-            task.step = checkpoint["step"]
+            task.restore(checkpoint)
+        if resume and progress:
+            say(f"resuming {files.folder} at step {task.step}")
         if is_main_process():
             MetricsLog(files.metrics).truncate(task.step)
             files.write_environment(recipe, splits, words, resumed=resume)
-        steps = task.steps_per_epoch * recipe.train.epochs
-        keeper = RunKeeper(files, splits.val, signals, Progress(steps, recipe.train.epochs, progress), checkpoint)
-        if task.step < steps:
+        shown = Progress(task.last_step, recipe.train.epochs, progress)
+        keeper = RunKeeper(files, splits.val, signals, shown, checkpoint)
+        if task.step < task.last_step:
             trainer = _trainer(recipe, files, accelerator, chosen, devices, loggers, keeper)
-            done: Any = trainer.fit_loop.epoch_progress.current
-            done.processed = done.completed = task.step // task.steps_per_epoch
-            with _process_group():
-                trainer.fit(task, ImageData(recipe, splits.train, task.step))
+            _train_from(trainer, task, splits.train)
         if not is_main_process():
             return {}
         metrics = _finish(files, task.to(chosen), splits, keeper, test)
@@ -125,12 +119,13 @@ def _flags(device: str, devices: int, loggers: Sequence[str]) -> list[str]:
     return flags + [word for name in loggers if name != "jsonl" for word in ("--logger", name)]
 
 
-@contextmanager
-def _process_group() -> Iterator[None]:
-    """Leaves the group of processes that Lightning forms: one that ends inside it aborts and takes the others along."""
+def _train_from(trainer: pl.Trainer, task: EmbeddingTask, train: ImageSet) -> None:
+    """Trains from the task's step on, then leaves the group of processes that Lightning may have formed."""
+    done: Any = trainer.fit_loop.epoch_progress.current
+    done.processed = done.completed = task.step // task.steps_per_epoch
     try:
-        yield
-    finally:
+        trainer.fit(task, ImageData(task.recipe, train, task.step))
+    finally:  # a process that ends inside of the group aborts and takes the others along
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
