@@ -33,7 +33,8 @@ def training(monkeypatch: pytest.MonkeyPatch) -> PretendedTraining:
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return load_recipe("mnist", ["train.epochs=4", "train.steps_per_epoch=10", "loss.margin=1.5"])
+    own = ["compare.steps=null", "compare.lrs=[3e-4,1e-3]"]
+    return load_recipe("mnist", [*own, "train.epochs=4", "train.steps_per_epoch=10", "loss.margin=1.5"])
 
 
 def run(recipe: Recipe, out: Path, losses: str = "contrastive,supcon", seeds: int = 3, **options: Any) -> Any:
@@ -109,7 +110,7 @@ def test_the_written_files(training: PretendedTraining, recipe: Recipe, tmp_path
     assert content["command"] == "monge compare mnist"
     first = content["losses"][0]
     assert first["name"] == "contrastive"
-    assert first["params"] == {"name": "contrastive", "pos_margin": 0.0, "neg_margin": 1.0}
+    assert first["params"] == {"name": "contrastive", "pos_margin": 0.0, "neg_margin": 1.0, "power": 1}
     assert first["runs"][0]["path"] == "runs/contrastive/seed0-lr0.01"
     assert (tmp_path / "c" / first["runs"][0]["path"] / "metrics.jsonl").is_file()
     assert [point["step"] for point in first["runs"][0]["curve"]] == [10, 20, 30, 40]

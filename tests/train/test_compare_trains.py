@@ -19,6 +19,7 @@ from monge.train.compare import compare
 
 SETTINGS = [
     "data.source=synthetic",
+    "compare.steps=null",
     "model.embedding_dim=16",
     "sampler.samples_per_class=3",
     "train.epochs=2",
