@@ -183,3 +183,10 @@ def test_interrupts_outside_of_training_end_with_130(capsys, monkeypatch):
     monkeypatch.setattr("monge.recipes.list_recipes", interrupt)
     line, code = failed(capsys, "recipes")
     assert (line, code) == ("interrupted", 130)
+
+
+def test_smoke_and_real_data_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "mnist", "--smoke", "--data", "somewhere"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --smoke runs on synthetic data, found --data somewhere: leave one of the two out\n"
+    )

@@ -41,10 +41,13 @@ def train(
     ] = None,
 ) -> None:
     """Train a recipe, or resume it, and test the result."""
+    from monge.errors import RecipeError
     from monge.recipes import load_recipe, smoke_recipe
     from monge.train import fit
     from monge.train.run_files import is_main_process
 
+    if smoke and data not in (None, "synthetic"):
+        raise RecipeError(f"--smoke runs on synthetic data, found --data {data}: leave one of the two out")
     overrides = [*(settings or []), *([data_setting(data)] if data is not None else [])]
     overrides += [f"{key}={value}" for key, value in (("seed", seed), ("train.epochs", epochs)) if value is not None]
     loaded = load_recipe(recipe, overrides)
