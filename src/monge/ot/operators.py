@@ -58,9 +58,7 @@ def times(kernel: Tensor, v: Tensor) -> Tensor:
 
 def times_transposed(kernel: Tensor, u: Tensor) -> Tensor:
     """``K' u`` problem by problem, ``(B, M)``."""
-    if len(kernel) == 1:
-        return (u[0] @ kernel[0]).unsqueeze(0)
-    return (kernel * u.unsqueeze(2)).sum(1)
+    return torch.bmm(u.unsqueeze(1), kernel).squeeze(1)
 
 
 @torch.library.custom_op("monge::marginal_system", mutates_args=())
@@ -75,7 +73,11 @@ def solve_marginal_system(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     Returns:
         ``z`` of shape ``(B, M)``, orthogonal to ``null``.
     """
-    null = null / null.square().sum(1, keepdim=True).sqrt()
+    with torch.autocast(device_type=rhs.device.type, enabled=False):
+        return _conjugate_gradients(scaled, rhs, null / null.square().sum(1, keepdim=True).sqrt())
+
+
+def _conjugate_gradients(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     accuracy = torch.finfo(rhs.dtype).eps ** 0.75
 
     def project(t: Tensor) -> Tensor:

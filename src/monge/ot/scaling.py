@@ -43,7 +43,7 @@ class _State:
     """The problems still being worked on, and where each stands."""
 
     index: Tensor  # (B',) position in the batch
-    cost: Tensor  # (B', N, M)
+    finished: Tensor  # (B',) bool: its result is stored
     inverse: Tensor  # (B', 1, 1) of epsilon
     a: Tensor  # (B', N)
     b: Tensor  # (B', M)
@@ -87,7 +87,7 @@ def solve_balanced(
         cost, a, b, low, high, epsilon = (t.double() for t in (cost, a, b, low, high, epsilon))
         init_g = None if init_g is None else init_g.double()
     state = _start(cost, a, b, epsilon, low, high, init_g)
-    p, q, error, iterations = _run(state, tol, max_iter)
+    p, q, error, iterations = _run(cost, state, tol, max_iter)
     if not bool((torch.isfinite(error) & (a > 0).all(1) & (b > 0).all(1)).all()):
         x = cost / epsilon[:, None, None]
         broken = ~torch.isfinite(error)
@@ -131,7 +131,7 @@ def _start(
         p = torch.where(a > 0, soft_transform(cost / epsilon[:, None, None], b.log() + q), -math.inf)
     return _State(
         index=torch.arange(len(cost), device=cost.device),
-        cost=cost,
+        finished=torch.zeros_like(low, dtype=torch.bool),
         inverse=epsilon.reciprocal()[:, None, None],
         a=a,
         b=b,
@@ -146,39 +146,40 @@ def _start(
 
 
 class _Products:
-    """``K v`` and ``K' u`` by whichever torch call is quickest for the shape, without a new tensor per call."""
+    """``K v`` and ``K' u`` by whichever torch call is quickest for the shape, without a new tensor per call.
+
+    A batched product of a row vector with a matrix runs along the matrix's rows, several times faster than one with a
+    column vector; so a batch keeps its kernel in both orders.
+    """
 
     def __init__(self, kernel: Tensor) -> None:
         self.kernel = kernel
         batch, n, m = kernel.shape
         self.looped = batch == 1 or (batch <= 16 and n * m >= _LARGE)
-        self.rows_out = kernel.new_empty(batch, n)
-        self.cols_out = kernel.new_empty(batch, m)
-        self.buffer = None if self.looped else torch.empty_like(kernel)
+        self.transposed = kernel.mT if self.looped else kernel.mT.contiguous()
+        self.rows_out, self.cols_out = kernel.new_empty(batch, 1, n), kernel.new_empty(batch, 1, m)
 
     def rows(self, v: Tensor) -> Tensor:
-        if self.buffer is not None:
-            torch.mul(self.kernel, v.unsqueeze(1), out=self.buffer)
-            return torch.sum(self.buffer, 2, out=self.rows_out)
-        for k, vector, out in zip(self.kernel, v, self.rows_out):
-            torch.mv(k, vector, out=out)
-        return self.rows_out
+        return self._times(v, self.transposed, self.kernel, self.rows_out)
 
     def cols(self, u: Tensor) -> Tensor:
-        if self.buffer is not None:
-            torch.mul(self.kernel, u.unsqueeze(2), out=self.buffer)
-            return torch.sum(self.buffer, 1, out=self.cols_out)
-        for k, vector, out in zip(self.kernel, u, self.cols_out):
-            torch.mv(k.t(), vector, out=out)
-        return self.cols_out
+        return self._times(u, self.kernel, self.transposed, self.cols_out)
+
+    def _times(self, vectors: Tensor, kernel: Tensor, transposed: Tensor, out: Tensor) -> Tensor:
+        if self.looped:
+            for k, vector, place in zip(transposed, vectors, out[:, 0]):
+                torch.mv(k, vector, out=place)
+        else:
+            torch.bmm(vectors.unsqueeze(1), kernel, out=out)
+        return out[:, 0]
 
 
-def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
-    batch, n, m = state.cost.shape
+def _run(cost: Tensor, state: _State, tol: float, max_iter: int) -> LogSolution:
+    batch, n, m = cost.shape
     p, q = state.a.new_zeros(batch, n), state.a.new_zeros(batch, m)
     error = state.a.new_full((batch,), math.inf)
-    iterations = torch.zeros(batch, dtype=torch.int64, device=state.cost.device)
-    products, spent, relaxed = _Products(_kernel(state)), 0, False
+    iterations = torch.zeros(batch, dtype=torch.int64, device=cost.device)
+    products, spent, relaxed = _Products(_kernel(cost, state)), 0, False
     while True:
         # Wide regularisation is done in a handful of iterations, and looking is cheap unless a problem is tiny. What
         # it depends on must not be the batch: a problem stops at the same iteration in any company.
@@ -187,17 +188,18 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
         u, v, next_v, now = _iterate(products, state, steps, relaxed)
         spent += steps
         final = state.scale[:, 0, 0] == 1.0
-        done = ((now < 0.9 * tol) & final) | ~torch.isfinite(now)
+        done = (((now < 0.9 * tol) & final) | ~torch.isfinite(now)) & ~state.finished
         stage_done = (now < _STAGE_TOL) & ~final
         log_u, log_v, next_log_v = _log(u, state.a), _log(v, state.b), _log(next_v, state.b)
         grown = torch.maximum(log_u.abs().amax(1), next_log_v.abs().amax(1)) > _ABSORB_ABOVE
         _choose_relaxation(state, now, steps)
+        absorb = ((grown & ~state.finished & ~done) | stage_done).any()
         # The one place where the host waits for the device.
-        flags = torch.stack([done.any(), done.all(), (grown | stage_done).any(), (state.omega > 1.0).any()])
-        any_done, all_done, absorb, relaxed = flags.tolist()
-        last = all_done or spent >= max_iter
-        if any_done or last:
-            leave = torch.ones_like(done) if last else done
+        flags = torch.stack([done.sum(), (state.finished | done).sum(), absorb, (state.omega > 1.0).any()])
+        newly, ended, absorbing, relaxed = flags.tolist()
+        last = ended == len(done) or spent >= max_iter
+        if newly or last:
+            leave = ~state.finished if last else done
             rows, scale = state.index[leave], state.scale[:, 0]
             p[rows] = (state.p[:, :, 0] + scale * log_u)[leave]
             q[rows] = (state.q[:, 0, :] + scale * log_v)[leave]
@@ -206,21 +208,24 @@ def _run(state: _State, tol: float, max_iter: int) -> LogSolution:
             iterations[rows] = spent
         if last:
             return p, q, error, iterations
-        state.u, state.v = u, next_v
-        if absorb:
+        state.u, state.v, state.finished = u, next_v, state.finished | done
+        if absorbing:
             _absorb(state, log_u, next_log_v, stage_done)
-        if any_done:
-            kept = (~done).nonzero()[:, 0]
+        # Copying the kernel of those that go on costs an iteration or two: wait until it is worth it.
+        thinned = 2 * ended >= len(done)
+        if thinned:
+            kept = (~state.finished).nonzero()[:, 0]
             state = state.keep(kept)
-        if absorb:
-            products = _Products(_kernel(state))
-        elif any_done:
+        if absorbing:
+            products = _Products(_kernel(cost, state))
+        elif thinned:
             products = _Products(products.kernel[kept])
 
 
-def _kernel(state: _State) -> Tensor:
+def _kernel(cost: Tensor, state: _State) -> Tensor:
+    chosen = cost if len(state.index) == len(cost) else cost[state.index]
     kernel = state.p / state.scale + state.q / state.scale  # (B', N, M)
-    return kernel.addcmul_(state.cost, state.inverse / state.scale, value=-1.0).exp_()
+    return kernel.addcmul_(chosen, state.inverse / state.scale, value=-1.0).exp_()
 
 
 def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
