@@ -64,15 +64,18 @@ class EnvelopeValue(torch.autograd.Function):
         if torch.is_grad_enabled():
             f, g = implicit_potentials(cost, a, b, epsilon, f, g)
         needs = ctx.needs_input_grad
-        make_plan = plan_from if torch.is_grad_enabled() else fixed_plan_from
+        twice = torch.is_grad_enabled()
+        make_plan = plan_from if twice else fixed_plan_from
         plan = make_plan(cost, a, b, epsilon, f, g) if needs[0] or needs[3] else None
-        grad_cost = grad[:, None, None] * plan if needs[0] and plan is not None else None
         grad_a = (grad[:, None] * f).to(a.dtype) if needs[1] else None
         grad_b = (grad[:, None] * g).to(b.dtype) if needs[2] else None
-        grad_epsilon = None
-        if needs[3] and plan is not None:
+        grad_cost = grad_epsilon = None
+        if plan is not None and needs[3]:
             density = torch.where(plan > 0, log_density(cost, epsilon, f, g), 0.0)
             grad_epsilon = grad * (plan * density).sum((1, 2)).to(grad.dtype)
+        if plan is not None and needs[0]:
+            scale = grad[:, None, None]
+            grad_cost = scale * plan if twice else plan.mul_(scale)
         return grad_cost, grad_a, grad_b, grad_epsilon, None, None
 
 

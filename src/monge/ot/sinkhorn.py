@@ -120,11 +120,12 @@ def _transport(unit: Problem, mass: Tensor | None, solution: Solution, converged
         f, g = implicit_potentials(*live, f, g)
 
     def make_plan() -> Tensor:
-        if grad in ("implicit", "unrolled"):
-            plan, moved = plan_from(*live, f, g), mass
-        else:
-            plan, moved = fixed_plan_from(*fixed, f, g), None if mass is None else mass.detach()
-        return unit.unflatten(plan if moved is None else plan * moved[:, None, None])
+        make, (cost, a, b, epsilon) = (
+            (plan_from, live) if grad in ("implicit", "unrolled") else (fixed_plan_from, fixed)
+        )
+        if mass is not None:
+            a = a * (mass if make is plan_from else mass.detach())[:, None]
+        return unit.unflatten(make(cost, a, b, epsilon, f, g))
 
     def linear_cost(plan: Tensor) -> Tensor:
         cost = (fixed if grad == "none" else live)[0]
