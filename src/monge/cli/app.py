@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> int:
         The exit code; errors of monge are raised.
     """
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, obj=arguments)  # verbs may record their command line
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _UsageError as error:

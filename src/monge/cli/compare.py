@@ -17,6 +17,7 @@ _METRICS = ("test/map", "test/nn", "test/knn", "test/svm")
 
 
 def compare(
+    context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Name of a recipe (see monge recipes) or path of a YAML file.")],
     losses: Annotated[
         str,
@@ -46,7 +47,6 @@ def compare(
 ) -> None:
     """Compare losses on equal terms: same backbone, batches, budget and search for a learning rate; several seeds."""
     import shlex
-    import sys
 
     from monge.cli.train import data_setting
     from monge.recipes import load_recipe
@@ -67,7 +67,7 @@ def compare(
         jobs=jobs,
         device=device,
         resume=resume,
-        command=shlex.join(["monge", *sys.argv[1:]]),
+        command=shlex.join(["monge", *context.obj]),
     )
     _show(found)
     print(f"results: {folder / 'compare.json'}, {folder / 'compare.csv'}")
