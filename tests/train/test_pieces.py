@@ -62,9 +62,9 @@ def test_an_epoch_begun_in_the_middle_is_the_tail_of_the_whole_one(kind):
     assert len(tail) == 2
     for mine, theirs in zip(tail, whole[4:], strict=True):
         assert (mine.epoch, mine.place) == (theirs.epoch, theirs.place)
-        assert torch.equal(mine.images, theirs.images)
+        assert torch.equal(mine.inputs, theirs.inputs)
         assert torch.equal(mine.labels, theirs.labels)
-    assert mine.images.dtype == torch.uint8
+    assert mine.inputs.dtype == torch.uint8
 
 
 def test_ranks_share_a_batch_and_their_embeddings_come_back_in_order():
@@ -74,12 +74,12 @@ def test_ranks_share_a_batch_and_their_embeddings_come_back_in_order():
     shares = [next(iter(build_sampler(recipe, train, 5, rank, 3))) for rank in range(3)]
     assert sorted(index for share in shares for index in share) == sorted(whole)
     task = build_task(recipe, load_images("mnist", "synthetic"))
-    images = train.images[:10]
-    rows = [embed(task, images[rank::3]) for rank in range(3)]
+    first = train.subset(range(10))
+    rows = [embed(task, first.subset(range(rank, 10, 3))) for rank in range(3)]
     gathered = torch.full((10, 16), -1.0)
     for rank, row in enumerate(rows):
         gathered[rank::3] = row
-    torch.testing.assert_close(gathered, embed(task, images))
+    torch.testing.assert_close(gathered, embed(task, first))
 
 
 def test_a_share_without_pairs_is_refused():
@@ -111,13 +111,13 @@ def test_embedding_leaves_the_mode_and_does_not_depend_on_the_chunk(monkeypatch)
     recipe = load_recipe("mnist", TINY)
     splits = load_images("mnist", "synthetic")
     task = build_task(recipe, splits).train()
-    whole = embed(task, splits.val.images)
-    monkeypatch.setattr("monge.train.measures._IMAGES_AT_ONCE", 7)
-    torch.testing.assert_close(embed(task, splits.val.images), whole)
+    whole = embed(task, splits.val)
+    monkeypatch.setattr("monge.train.measures._AT_ONCE", 7)
+    torch.testing.assert_close(embed(task, splits.val), whole)
     assert task.training
     assert not whole.requires_grad
     torch.testing.assert_close(whole.norm(dim=1), torch.ones(len(whole)))
-    assert embed(task, splits.val.images[:0]).shape == (0, 16)
+    assert embed(task, splits.val.subset([])).shape == (0, 16)
 
 
 def test_pixels_are_scaled_resized_and_augmented_by_the_generator_alone():

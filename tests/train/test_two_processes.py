@@ -44,7 +44,7 @@ def test_two_processes_average_the_gradients_of_their_shares(tmp_path, records):
         shares = []
         for rank, sampler in enumerate(samplers):
             chosen = next(sampler)
-            batch = Batch(splits.train.images[chosen], splits.train.labels[chosen], 0, place)
+            batch = Batch(splits.train.inputs(chosen), splits.train.labels[chosen], 0, place)
             shares.append(share_loss(task, batch, rank))
         loss = torch.stack(shares).mean()
         optimizer.zero_grad()
@@ -64,4 +64,4 @@ def share_loss(task, batch, rank):
     from monge.train.seeds import AUGMENT, mixed_seed
 
     generator = torch.Generator().manual_seed(mixed_seed(AUGMENT, task.recipe.seed, batch.epoch, batch.place, rank))
-    return task.loss(task.model(task.pixels(batch.images, generator)), batch.labels)
+    return task.loss(task.model(task.pixels(batch.inputs, generator)), batch.labels)

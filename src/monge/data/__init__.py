@@ -1,8 +1,9 @@
 """Data: readers of the field's files, packaged and synthetic data sets, samplers and augmentation."""
 
 from monge.data.cache import cache_dir as cache_dir
+from monge.data.examples import Examples as Examples
+from monge.data.examples import Splits as Splits
 from monge.data.images import ImageSet as ImageSet
-from monge.data.images import ImageSplits as ImageSplits
 from monge.data.sources import Source as Source
 from monge.data.sources import check as check
 from monge.data.sources import fetch as fetch
@@ -12,9 +13,10 @@ from monge.data.sources import list_sources as list_sources
 from monge.data.sources import load_images as load_images
 
 __all__ = [
+    "Examples",
     "ImageSet",
-    "ImageSplits",
     "Source",
+    "Splits",
     "cache_dir",
     "check",
     "fetch",

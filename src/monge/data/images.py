@@ -1,4 +1,4 @@
-"""Images with labels, and the three parts they are used in."""
+"""Images of one size, held in memory, with their labels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class ImageSet:
     Args:
         images: uint8 ``(N, C, H, W)``.
         labels: int64 ``(N,)``.
+        targets: Distributions over the classes, float32 ``(N, K)``; ``None``: the labels are all there is.
 
     Raises:
         ValueError: Shapes or dtypes other than these.
@@ -28,6 +29,7 @@ class ImageSet:
 
     images: Tensor
     labels: Tensor
+    targets: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -36,8 +38,20 @@ class ImageSet:
             found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
             raise ValueError(f"labels must be int64 ({len(self.images)},), got {found}")
 
+        if self.targets is not None and (self.targets.ndim != 2 or len(self.targets) != len(self.labels)):
+            raise ValueError(f"targets must be ({len(self.labels)}, classes), got {tuple(self.targets.shape)}")
+
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(C, H, W)``."""
+        return tuple(self.images.shape[1:])
+
+    def inputs(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """Images at the given positions, uint8 ``(B, C, H, W)``."""
+        return self.images[torch.as_tensor(indices, dtype=torch.int64)]
 
     def subset(self, indices: Tensor | Sequence[int]) -> ImageSet:
         """The images of the given positions, in that order.
@@ -46,31 +60,5 @@ class ImageSet:
             indices: Positions, int64 ``(n,)``; may repeat.
         """
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        return ImageSet(self.images[chosen], self.labels[chosen])
-
-
-@dataclass(frozen=True)
-class ImageSplits:
-    """A data set in the three parts that training, choosing and reporting use.
-
-    Args:
-        train: What the model learns from.
-        val: What settings and epochs are chosen by.
-        test: What is reported.
-        classes: Class names; label ``k`` is ``classes[k]``.
-        source: One sentence that says which data these really are.
-        definition: One sentence that says how the parts were made, with their sizes.
-
-    Example:
-        >>> from monge.data import load_images
-        >>> splits = load_images("mnist", "synthetic")
-        >>> len(splits.train), splits.classes[:3]
-        (1200, ('0', '1', '2'))
-    """
-
-    train: ImageSet
-    val: ImageSet
-    test: ImageSet
-    classes: tuple[str, ...]
-    source: str
-    definition: str
+        targets = None if self.targets is None else self.targets[chosen]
+        return ImageSet(self.images[chosen], self.labels[chosen], targets)

@@ -1,4 +1,4 @@
-"""Training batches from images held in memory, each one a function of seed, epoch and position."""
+"""Training batches, each one a function of seed, epoch and position."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import lightning.pytorch as pl
 from torch import Tensor
 
-from monge.data import ImageSet
+from monge.data import Examples
 from monge.data.samplers import ClassBalancedBatchSampler, EpochBatchSampler, RandomBatchSampler
 from monge.errors import RecipeError
 from monge.recipes import Recipe
@@ -20,13 +20,13 @@ class Batch(NamedTuple):
     """A training batch as it leaves memory.
 
     Attributes:
-        images: uint8 (B, C, H, W).
+        inputs: uint8 images (B, C, H, W) or float32 rows (B, F).
         labels: int64 (B,).
         epoch: Epoch it belongs to.
         place: Its position in the epoch.
     """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
     epoch: int
     place: int
@@ -36,14 +36,14 @@ class Batches:
     """The batches of one epoch from a position on; what Lightning iterates over.
 
     Args:
-        images: The training split.
+        examples: The training split.
         sampler: Gives the indices.
         epoch: Which epoch.
         start: Batches of it that are done already.
     """
 
-    def __init__(self, images: ImageSet, sampler: EpochBatchSampler, epoch: int, start: int) -> None:
-        self.images, self._sampler, self._epoch, self._start = images, sampler, epoch, start
+    def __init__(self, examples: Examples, sampler: EpochBatchSampler, epoch: int, start: int) -> None:
+        self.examples, self._sampler, self._epoch, self._start = examples, sampler, epoch, start
         sampler.set_epoch(epoch)
         sampler.set_start(start)
         self._length = len(sampler) - start
@@ -53,11 +53,11 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         for place, chosen in enumerate(self._sampler, start=self._start):
-            yield Batch(self.images.images[chosen], self.images.labels[chosen], self._epoch, place)
+            yield Batch(self.examples.inputs(chosen), self.examples.labels[chosen], self._epoch, place)
 
 
-class ImageData(pl.LightningDataModule):
-    """Training images and the position in them.
+class TrainingData(pl.LightningDataModule):
+    """Training examples and the position in them.
 
     Args:
         recipe: Its sampler and seed decide the batches.
@@ -65,7 +65,7 @@ class ImageData(pl.LightningDataModule):
         step: Optimiser steps done already; the first epoch starts behind them.
     """
 
-    def __init__(self, recipe: Recipe, train: ImageSet, step: int = 0) -> None:
+    def __init__(self, recipe: Recipe, train: Examples, step: int = 0) -> None:
         super().__init__()
         self.recipe, self.train = recipe, train
         self.steps_per_epoch = steps_in_epoch(recipe, len(train))
@@ -83,7 +83,7 @@ class ImageData(pl.LightningDataModule):
 
 
 def build_sampler(
-    recipe: Recipe, train: ImageSet, steps_per_epoch: int, rank: int = 0, world_size: int = 1
+    recipe: Recipe, train: Examples, steps_per_epoch: int, rank: int = 0, world_size: int = 1
 ) -> EpochBatchSampler:
     """The batch sampler of a recipe.
 

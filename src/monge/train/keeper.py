@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 
 from monge import __version__
-from monge.data import ImageSet
+from monge.data import Examples
 from monge.train.checkpoints import FORMAT, Best, Checkpoint, save_checkpoint
 from monge.train.divergence import DivergedError as DivergedError
 from monge.train.measures import embed, retrieval_metrics
@@ -37,7 +37,7 @@ class RunKeeper(pl.Callback):
     """
 
     def __init__(
-        self, files: RunFiles, val: ImageSet, signals: StopSignals, progress: Progress, resumed: Checkpoint | None
+        self, files: RunFiles, val: Examples, signals: StopSignals, progress: Progress, resumed: Checkpoint | None
     ) -> None:
         self.files, self.val, self.signals, self.progress, self._resumed = files, val, signals, progress, resumed
         self.written = MetricsLog(files.metrics)
@@ -114,7 +114,7 @@ class RunKeeper(pl.Callback):
 
     def _validate(self, trainer: pl.Trainer, task: EmbeddingTask, epoch: int) -> dict[str, float]:
         """Retrieval on the validation split; the best model so far is kept."""
-        embeddings = embed(task, self.val.images, rank=trainer.global_rank, world_size=trainer.world_size)
+        embeddings = embed(task, self.val, rank=trainer.global_rank, world_size=trainer.world_size)
         if not embeddings.isfinite().all():  # the last step's loss was finite, the weights it left are not
             raise DivergedError.at(task.step, epoch, task.recipe.optimizer.lr)
         if not trainer.is_global_zero:

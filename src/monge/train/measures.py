@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monge.data import ImageSet, ImageSplits
+from monge.data import Examples, Splits
 from monge.errors import RunError
 from monge.extras import require
 from monge.metrics import knn_accuracy, retrieval, svm_accuracy
@@ -17,16 +17,16 @@ from monge.train.atomic import write_atomically
 from monge.train.seeds import REFERENCE, mixed_seed
 from monge.train.task import EmbeddingTask
 
-_IMAGES_AT_ONCE = 500
+_AT_ONCE = 500
 
 
 @torch.no_grad()
-def embed(task: EmbeddingTask, images: Tensor, *, rank: int = 0, world_size: int = 1) -> Tensor:
-    """Embeds images in float32 with the model in evaluation mode.
+def embed(task: EmbeddingTask, examples: Examples, *, rank: int = 0, world_size: int = 1) -> Tensor:
+    """Embeds examples in float32 with the model in evaluation mode.
 
     Args:
         task: Holds the model; left in the mode it was in.
-        images: uint8 (N, C, H, W).
+        examples: What to embed.
         rank: This process; several processes each embed a share and every one gets all embeddings.
         world_size: Processes.
 
@@ -35,11 +35,11 @@ def embed(task: EmbeddingTask, images: Tensor, *, rank: int = 0, world_size: int
     """
     was_training = task.training
     task.eval()
-    share = images[rank::world_size]
-    parts = [task(chunk.to(task.device)).float() for chunk in torch.split(share, _IMAGES_AT_ONCE)]
+    share = torch.arange(len(examples))[rank::world_size]
+    parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in torch.split(share, _AT_ONCE) if len(chunk)]
     task.train(was_training)
     embeddings = torch.cat(parts) if parts else torch.empty(0, task.recipe.model.embedding_dim, device=task.device)
-    return (embeddings if world_size == 1 else _interleave(embeddings, len(images), world_size)).cpu()
+    return (embeddings if world_size == 1 else _interleave(embeddings, len(examples), world_size)).cpu()
 
 
 def _interleave(share: Tensor, total: int, world_size: int) -> Tensor:
@@ -52,7 +52,7 @@ def _interleave(share: Tensor, total: int, world_size: int) -> Tensor:
     return torch.stack(shares, dim=1).flatten(0, 1)[:total]
 
 
-def check_measurable(splits: ImageSplits) -> None:
+def check_measurable(splits: Splits) -> None:
     """Refuses data on which retrieval cannot be measured, before anything is trained on them.
 
     Args:
@@ -81,23 +81,23 @@ def retrieval_metrics(embeddings: Tensor, labels: Tensor, config: EvaluateSectio
     return {f"{prefix}/{name}": float(value) for name, value in values.items()}
 
 
-def run_test(task: EmbeddingTask, splits: ImageSplits, embeddings_file: Path) -> dict[str, float]:
+def run_test(task: EmbeddingTask, splits: Splits, embeddings_file: Path) -> dict[str, float]:
     """Embeds the test split, measures it and stores the embeddings.
 
     Args:
         task: Holds the trained model.
         splits: Test images, and the training images that k-NN and SVM learn from.
-        embeddings_file: Where to store embeddings, labels and images.
+        embeddings_file: Where to store embeddings, labels and inputs.
 
     Returns:
         Metrics named ``test/...``.
     """
     config, test = task.recipe.evaluate, splits.test
-    embeddings = embed(task, test.images)
+    embeddings = embed(task, test)
     metrics = retrieval_metrics(embeddings, test.labels, config, "test")
     if config.knn or config.svm:
         reference = reference_split(splits.train, config.reference_items, task.recipe.seed)
-        known = (embed(task, reference.images), reference.labels)
+        known = (embed(task, reference), reference.labels)
         if config.knn:
             metrics["test/knn"] = float(knn_accuracy(*known, embeddings, test.labels, k=config.knn))
         if config.svm:
@@ -106,7 +106,7 @@ def run_test(task: EmbeddingTask, splits: ImageSplits, embeddings_file: Path) ->
     return metrics
 
 
-def reference_split(train: ImageSet, items: int | None, seed: int) -> ImageSet:
+def reference_split(train: Examples, items: int | None, seed: int) -> Examples:
     """Training images for k-NN and SVM, as many of each class as of any other.
 
     Args:
@@ -123,13 +123,13 @@ def reference_split(train: ImageSet, items: int | None, seed: int) -> ImageSet:
     return train.subset(torch.cat(chosen).sort().values)
 
 
-def _store(file: Path, embeddings: Tensor, test: ImageSet, splits: ImageSplits) -> None:
+def _store(file: Path, embeddings: Tensor, test: Examples, splits: Splits) -> None:
     """Writes ``embeddings.safetensors``."""
     safetensors = require("safetensors.torch", extra="train", purpose="Storing embeddings")
     tensors = {
         "test/embeddings": embeddings.contiguous(),
         "test/labels": test.labels.contiguous(),
-        "test/images": test.images.contiguous(),
+        "test/images": test.inputs(torch.arange(len(test))),
     }
     metadata = {"classes": json.dumps(list(splits.classes)), "source": splits.source}
     write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))

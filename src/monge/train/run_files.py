@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from monge import __version__
-from monge.data import ImageSplits
+from monge.data import Splits
 from monge.errors import RunError
 from monge.recipes import Recipe, load_recipe
 from monge.train.atomic import write_atomically
@@ -134,7 +134,7 @@ class RunFiles:
             )
 
     def write_environment(
-        self, recipe: Recipe, splits: ImageSplits, device: str, *, resumed: bool, finished: float | None = None
+        self, recipe: Recipe, splits: Splits, device: str, *, resumed: bool, finished: float | None = None
     ) -> None:
         """Writes ``environment.json``: versions, machine, data, times.
 

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from monge.data import ImageSplits
+from monge.data import Splits
 from monge.data.augment import augment
 from monge.errors import RecipeError
 from monge.nn import build_model
@@ -96,7 +96,7 @@ class EmbeddingTask(pl.LightningModule):
         """Loss of this process's share of a batch, in float32 whatever the precision of the model."""
         keys = (AUGMENT, self.recipe.seed, batch.epoch, batch.place, self.global_rank)
         generator = torch.Generator(self.device).manual_seed(mixed_seed(*keys))
-        embeddings = self.model(self.pixels(batch.images, generator))
+        embeddings = self.model(self.pixels(batch.inputs, generator))
         with torch.autocast(self.device.type, enabled=False):
             try:
                 loss: Tensor = self.loss(embeddings.float(), batch.labels)
@@ -132,7 +132,7 @@ def _optimizer(config: OptimizerSection, groups: list[dict[str, Any]]) -> torch.
     return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
 
 
-def build_task(recipe: Recipe, splits: ImageSplits) -> EmbeddingTask:
+def build_task(recipe: Recipe, splits: Splits) -> EmbeddingTask:
     """Model and loss of a recipe for given images, with weights drawn from the recipe's seed.
 
     Args:
@@ -142,7 +142,7 @@ def build_task(recipe: Recipe, splits: ImageSplits) -> EmbeddingTask:
     Raises:
         RecipeError: The recipe does not fit the images.
     """
-    channels, height, width = splits.train.images.shape[1:]
+    channels, height, width = splits.train.shape
     size = _image_size(recipe.data, height, width)
     for key, values in (("mean", recipe.data.normalize.mean), ("std", recipe.data.normalize.std)):
         if len(values) not in (1, channels):

@@ -10,10 +10,10 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
-from monge.data import ImageSet, ImageSplits, load_images
+from monge.data import Examples, Splits, load_images
 from monge.recipes import Recipe
 from monge.train.checkpoints import Checkpoint, load_checkpoint
-from monge.train.data_module import ImageData, build_sampler
+from monge.train.data_module import TrainingData, build_sampler
 from monge.train.devices import choose_device, device_in_words, own_torch_state
 from monge.train.keeper import RunKeeper
 from monge.train.loggers import build_loggers, check_loggers
@@ -99,9 +99,7 @@ def fit(
         return metrics
 
 
-def _finish(
-    files: RunFiles, task: EmbeddingTask, splits: ImageSplits, keeper: RunKeeper, test: bool
-) -> dict[str, float]:
+def _finish(files: RunFiles, task: EmbeddingTask, splits: Splits, keeper: RunKeeper, test: bool) -> dict[str, float]:
     """Tests the best model, or without a test looks up the last validation."""
     if not test:
         last = [record for record in keeper.written.read() if "val/map" in record][-1]
@@ -119,12 +117,12 @@ def _flags(device: str, devices: int, loggers: Sequence[str]) -> list[str]:
     return flags + [word for name in loggers if name != "jsonl" for word in ("--logger", name)]
 
 
-def _train_from(trainer: pl.Trainer, task: EmbeddingTask, train: ImageSet) -> None:
+def _train_from(trainer: pl.Trainer, task: EmbeddingTask, train: Examples) -> None:
     """Trains from the task's step on, then leaves the group of processes that Lightning may have formed."""
     done: Any = trainer.fit_loop.epoch_progress.current
     done.processed = done.completed = task.step // task.steps_per_epoch
     try:
-        trainer.fit(task, ImageData(task.recipe, train, task.step))
+        trainer.fit(task, TrainingData(task.recipe, train, task.step))
     finally:  # a process that ends inside of the group aborts and takes the others along
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from monge.data.examples import Splits
 from monge.data.formats.cifar import read_cifar
 from monge.data.formats.idx import read_idx_pair
 from monge.data.formats.mnist_files import find_mnist_files
-from monge.data.images import ImageSet, ImageSplits
+from monge.data.images import ImageSet
 from monge.data.splits import SPLIT_SEED, split_by_fraction
 from monge.errors import DataFormatError
 
@@ -24,7 +25,7 @@ DIGITS = tuple("0123456789")
 GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
-def load_idx_folder(folder: Path, name: str, source: str) -> ImageSplits:
+def load_idx_folder(folder: Path, name: str, source: str) -> Splits:
     """Reads MNIST or Fashion-MNIST from its four IDX files.
 
     Args:
@@ -52,7 +53,7 @@ def load_idx_folder(folder: Path, name: str, source: str) -> ImageSplits:
     return _split((images, train[1]), (test_images, test[1]), (60_000, 10_000), classes, source)
 
 
-def load_cifar_folder(folder: Path, num_classes: int, source: str) -> ImageSplits:
+def load_cifar_folder(folder: Path, num_classes: int, source: str) -> Splits:
     """Reads CIFAR-10 or CIFAR-100 from its official folder.
 
     Args:
@@ -74,7 +75,7 @@ def _split(
     published: tuple[int, int],
     classes: tuple[str, ...],
     source: str,
-) -> ImageSplits:
+) -> Splits:
     """Takes validation out of training and says so; warns where the counts are not the published ones."""
     counts = (len(train[1]), len(test[1]))
     if counts != published:
@@ -85,7 +86,7 @@ def _split(
     sizes = f"{len(stay):,} train / {len(aside):,} val / {counts[1]:,} test"
     how = f"val is 10 % of every class of the official training part (fixed draw, seed {SPLIT_SEED})"
     whole = _image_set(*train)
-    return ImageSplits(
+    return Splits(
         train=whole.subset(torch.from_numpy(stay)),
         val=whole.subset(torch.from_numpy(aside)),
         test=_image_set(*test),

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
+from monge.data.examples import Splits
 from monge.data.formats.idx import read_idx_pair
 from monge.data.formats.sniff import shown
-from monge.data.images import ImageSet, ImageSplits
+from monge.data.images import ImageSet
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
@@ -91,7 +92,7 @@ def list_sources() -> list[Source]:
     return list(_SOURCES.values())
 
 
-def load_images(name: str, data: str = "packaged") -> ImageSplits:
+def load_images(name: str, data: str = "packaged") -> Splits:
     """Loads a data set; never another one than asked for.
 
     Args:
@@ -199,7 +200,7 @@ def _package(source: Source) -> Package:
     return _PACKAGES[source.name]
 
 
-def _synthetic(name: str) -> ImageSplits:
+def _synthetic(name: str) -> Splits:
     if name == "cifar100":
         return synthetic_splits(classes=100, size=32, channels=3, counts=(2000, 500, 500))
     if name == "cifar10":
@@ -207,14 +208,14 @@ def _synthetic(name: str) -> ImageSplits:
     return synthetic_splits()
 
 
-def _packaged(package: Package) -> ImageSplits:
+def _packaged(package: Package) -> Splits:
     if package is _PACKAGES["fashion-mnist"]:
         return load_idx_folder(package.folder, package.name, f"packaged: Fashion-MNIST, complete, from {package.title}")
     images, labels = read_idx_pair(package.folder / IMAGES, package.folder / LABELS)
     whole = ImageSet(torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())
     train, val, test = (whole.subset(torch.from_numpy(part)) for part in split_by_counts(labels, SPLIT_COUNTS))
     of_each = "/".join(str(count) for count in SPLIT_COUNTS)
-    return ImageSplits(
+    return Splits(
         train=train,
         val=val,
         test=test,

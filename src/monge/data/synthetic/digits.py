@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from monge.data.images import ImageSet, ImageSplits
+from monge.data.examples import Splits
+from monge.data.images import ImageSet
 from monge.data.synthetic.strokes import number_segments
 
 _CHUNK = 128
@@ -50,7 +51,7 @@ def synthetic_splits(
     channels: int = 1,
     counts: tuple[int, int, int] = (1200, 300, 300),
     seed: int = 0,
-) -> ImageSplits:
+) -> Splits:
     """Training, validation and test parts of drawn digits, classes as even as the counts allow.
 
     Args:
@@ -74,7 +75,7 @@ def synthetic_splits(
         parts.append(ImageSet(torch.from_numpy(images), torch.from_numpy(labels)))
     what = "two-digit numbers" if digits == 2 else "digits"
     train, val, test = parts
-    return ImageSplits(
+    return Splits(
         train,
         val,
         test,
