@@ -35,8 +35,8 @@ def embed(task: EmbeddingTask, examples: Examples, *, rank: int = 0, world_size:
     """
     was_training = task.training
     task.eval()
-    share = torch.arange(len(examples))[rank::world_size]
-    parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in torch.split(share, _AT_ONCE) if len(chunk)]
+    chunks = torch.split(torch.arange(rank, len(examples), world_size), _AT_ONCE)
+    parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
     task.train(was_training)
     embeddings = torch.cat(parts) if parts else torch.empty(0, task.recipe.model.embedding_dim, device=task.device)
     return (embeddings if world_size == 1 else _interleave(embeddings, len(examples), world_size)).cpu()
