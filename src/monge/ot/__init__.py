@@ -1,5 +1,6 @@
 """The transport engine: ground costs, entropic and exact solvers, gradients, and the ``Transport`` result."""
 
+from monge.ot.backend import use_backend
 from monge.ot.cost import pairwise_cost
 from monge.ot.exact import emd
 from monge.ot.line import cramer_line, emd_line
@@ -20,4 +21,5 @@ __all__ = [
     "sinkhorn_dustbin",
     "sinkhorn_partial",
     "sinkhorn_unbalanced",
+    "use_backend",
 ]
