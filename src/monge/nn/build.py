@@ -9,10 +9,12 @@ from typing import ClassVar, Literal, get_args
 
 from torch import nn
 
-from monge.errors import MongeError
+from monge.errors import MongeError, RecipeError
 from monge.extras import require
+from monge.nn.classifier import Classifier, HeadFactory
 from monge.nn.heads import Activation, L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5, LeNetHead
+from monge.nn.mlp import MLP
 from monge.nn.weights import load_weights
 
 # The recipes let pydantic check these classes; it reads its settings from this attribute and is not needed here.
@@ -81,23 +83,58 @@ class TimmConfig:
             raise ValueError("weights: found a path together with pretrained: true, expected one of the two")
 
 
-ModelConfig = LeNet5Config | TimmConfig
-"""What `build_model` takes."""
+@dataclass(frozen=True)
+class MLPConfig:
+    """`MLP` and its options; the network for rows of a table.
+
+    Attributes:
+        embedding_dim: Length of the embedding, or of the features under a classifier.
+        hidden: Size of each hidden layer.
+        dropout: Probability that a hidden unit is left out in training.
+        batch_norm: Normalise the hidden layers over the batch.
+        normalize: Scale embeddings to unit length.
+
+    Example:
+        >>> MLPConfig(hidden=(256,)).embedding_dim
+        64
+    """
+
+    name: Literal["mlp"] = "mlp"
+    embedding_dim: int = 64
+    hidden: tuple[int, ...] = (128, 128)
+    dropout: float = 0.0
+    batch_norm: bool = False
+    normalize: bool = True
+    __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
+
+    def __post_init__(self) -> None:
+        if min(self.embedding_dim, *self.hidden, self.embedding_dim) < 1:
+            raise ValueError(f"sizes: found {[*self.hidden, self.embedding_dim]}, expected each at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: found {self.dropout}, expected at least 0 and below 1")
 
 
-def build_model(config: ModelConfig, in_channels: int = 1, image_size: int = 28) -> nn.Module:
+ModelConfig = LeNet5Config | TimmConfig | MLPConfig
+"""What `build_model` and `build_classifier` take."""
+
+
+def build_model(
+    config: ModelConfig, in_channels: int = 1, image_size: int = 28, *, shape: tuple[int, ...] | None = None
+) -> nn.Module:
     """Builds an embedding network.
 
     Args:
         config: Which network.
         in_channels: Channels of the images.
         image_size: Their height and width.
+        shape: Shape of one input in place of these two: ``(C, H, W)``, or ``(F,)`` for the rows of a table.
 
     Returns:
-        A module that turns float images (N, C, H, W) into embeddings (N, D); its parts are named ``encoder``, ``head``
-        (timm only) and ``normalize`` (if asked for).
+        A module that turns float inputs, images (N, C, H, W) or rows (N, F), into embeddings (N, D); its parts are
+        named ``encoder``, ``head`` (timm only) and ``normalize`` (if asked for).
 
     Raises:
+        RecipeError: The network is not one for such inputs.
         MissingExtraError: A timm backbone without timm.
         MongeError: timm knows no such backbone.
         DataFormatError: The weights file does not fit.
@@ -111,15 +148,65 @@ def build_model(config: ModelConfig, in_channels: int = 1, image_size: int = 28)
         >>> net(torch.ones(2, 1, 28, 28)).norm(dim=1)
         tensor([1., 1.], grad_fn=<LinalgVectorNormBackward0>)
     """
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    if isinstance(config, LeNet5Config):
-        parts["encoder"] = LeNet5(in_channels, config.embedding_dim, config.head, image_size)
-    else:
-        parts["encoder"], features = _timm_backbone(config, in_channels, image_size)
-        parts["head"] = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
+    parts = _trunk(config, (in_channels, image_size, image_size) if shape is None else shape)
     if config.normalize:
         parts["normalize"] = L2Normalize()
     return nn.Sequential(parts)
+
+
+def build_classifier(
+    config: ModelConfig, shape: tuple[int, ...], outputs: int, head: HeadFactory | None = None
+) -> Classifier:
+    """Builds a classifier on the same trunk as `build_model`, never normalised: its features keep their lengths.
+
+    Args:
+        config: Which trunk; ``embedding_dim`` is the length of the features, ``normalize`` is left aside.
+        shape: Shape of one input: ``(C, H, W)`` or ``(F,)``.
+        outputs: Length of the logits, or whatever `head` makes of the number.
+        head: Called as ``head(feature_dim, outputs)``; a linear layer unless given.
+
+    Returns:
+        A module that turns float inputs into logits (N, `outputs`).
+
+    Raises:
+        RecipeError: The network is not one for such inputs.
+        MongeError: As for `build_model`.
+
+    Example:
+        >>> import torch
+        >>> net = build_classifier(MLPConfig(hidden=(32,)), (9,), 5)
+        >>> net(torch.zeros(2, 9)).shape, net.features_and_logits(torch.zeros(2, 9))[0].shape
+        (torch.Size([2, 5]), torch.Size([2, 64]))
+    """
+    return Classifier(nn.Sequential(_trunk(config, shape)), config.embedding_dim, outputs, head)
+
+
+def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.Module]:
+    """The parts that turn inputs of the given shape into vectors of length ``embedding_dim``."""
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if isinstance(config, MLPConfig):
+        if len(shape) != 1:
+            raise RecipeError(f"model.name: found mlp, which takes rows, but the data are images {shape}: use lenet5 or timm")
+        parts["encoder"] = MLP(shape[0], config.embedding_dim, config.hidden, config.dropout, config.batch_norm)
+        return parts
+    channels, size = _square(config.name, shape)
+    if isinstance(config, LeNet5Config):
+        parts["encoder"] = LeNet5(channels, config.embedding_dim, config.head, size)
+    else:
+        parts["encoder"], features = _timm_backbone(config, channels, size)
+        parts["head"] = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
+    return parts
+
+
+def _square(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Channels and side of square images."""
+    if len(shape) != 3:
+        found = f"rows of {shape[0]} numbers" if len(shape) == 1 else f"inputs of shape {shape}"
+        raise RecipeError(f"model.name: found {name}, which takes images, but the data are {found}: use mlp")
+    channels, height, width = shape
+    if height != width:
+        raise RecipeError(f"data.image_size: missing, and the images are {height} x {width}: {name} takes squares")
+    return channels, height
 
 
 def _timm_backbone(config: TimmConfig, in_channels: int, image_size: int) -> tuple[nn.Module, int]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from monge.errors import MongeError
 from monge.nn.heads import MetricHead
 
 LeNetHead = Literal["released", "metric"]
@@ -44,6 +45,8 @@ class LeNet5(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Embeddings (N, D) of float images (N, C, H, W)."""
+        if images.ndim != 4:
+            raise MongeError(f"LeNet5 takes images (N, C, H, W), found inputs of shape {tuple(images.shape)}")
         x = self.pool(self.conv1(images).relu())  # (N, 32, H/2, W/2)
         x = self.pool(self.conv2(x).relu())  # (N, 64, H/4, W/4)
         embeddings: Tensor = self.head(x.flatten(1))  # (N, D)
