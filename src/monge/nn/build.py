@@ -186,7 +186,8 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if isinstance(config, MLPConfig):
         if len(shape) != 1:
-            raise RecipeError(f"model.name: found mlp, which takes rows, but the data are images {shape}: use lenet5 or timm")
+            found = f"images {shape}"
+            raise RecipeError(f"model.name: found mlp, which takes rows, but the data are {found}: use lenet5 or timm")
         parts["encoder"] = MLP(shape[0], config.embedding_dim, config.hidden, config.dropout, config.batch_norm)
         return parts
     channels, size = _square(config.name, shape)
