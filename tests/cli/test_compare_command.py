@@ -67,15 +67,18 @@ def test_settings_and_data_reach_every_run(training: PretendedTraining, tmp_path
 
 def test_the_default_is_all_losses() -> None:
     from monge.cli.compare import _ALL
-    from monge.recipes.loss_params import LOSS_NAMES
+    from monge.train.baselines import BASELINES
 
-    assert tuple(_ALL.split(",")) == LOSS_NAMES
+    assert tuple(_ALL.split(",")) == ("batchwise_ot", *BASELINES)
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--losses", "tripplet"], "error: --losses: found 'tripplet', expected one of batchwise_ot, contrastive"),
+        (
+            ["--losses", "tripplet"],
+            "error: --losses: found 'tripplet', expected one of batchwise_ot, batchwise_ot_preset, contrastive",
+        ),
         (["--lrs", "1e-3;1e-2"], "error: --lrs: found '1e-3;1e-2', expected numbers separated by commas"),
         (["--seeds", "0"], "error: --seeds: found 0"),
         (["--set", "train.epoch=3"], "error: recipe mnist: train.epoch: unknown key"),

@@ -8,7 +8,7 @@ import yaml
 from monge.data.augment import AUGMENTATIONS, STATISTICS
 from monge.errors import RecipeError
 from monge.recipes import list_recipes, load_recipe, smoke_recipe
-from monge.recipes.loss_params import BatchwiseOTParams, ContrastiveParams
+from monge.recipes.metric_losses import BatchwiseOTParams, ContrastiveParams
 
 
 @pytest.mark.parametrize("name", list_recipes())

@@ -274,7 +274,7 @@ def test_a_folder_with_other_settings_is_refused_and_dropped_on_demand(
     ("options", "line"),
     [
         ({"losses": "contrastve"}, "--losses: found 'contrastve', expected one of batchwise_ot"),
-        ({"losses": "supcon:temprature=1"}, "loss.temprature: no such parameter; supcon has temperature"),
+        ({"losses": "supcon:temprature=1"}, "loss.temprature: unknown key; did you mean loss.temperature?"),
         ({"losses": "supcon:temperature=-1"}, "loss.temperature: found -1"),
         ({"losses": "supcon:temperature"}, "expected KEY=VALUE"),
         ({"losses": "temperature=1"}, "before any loss"),

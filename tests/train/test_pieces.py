@@ -16,10 +16,10 @@ from monge.data import ImageSet, load_images
 from monge.errors import RecipeError, RunError
 from monge.losses import BatchwiseOTLoss, batchwise_ot_loss, batchwise_ot_weights
 from monge.recipes import load_recipe
-from monge.recipes.loss_params import LOSS_NAMES
 from monge.recipes.schema import ConstantSchedule, CosineSchedule, ExponentialSchedule, StepSchedule
 from monge.train import build_loss
 from monge.train.atomic import write_atomically
+from monge.train.baselines import BASELINES
 from monge.train.data_module import Batches, build_sampler
 from monge.train.losses import TwoBatches
 from monge.train.measures import _interleave, check_measurable, embed, reference_split
@@ -133,7 +133,7 @@ def test_pixels_are_scaled_resized_and_augmented_by_the_generator_alone():
     assert task(images).shape == (2, 256)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSS_NAMES if name != "batchwise_ot"])
+@pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_can_be_built_and_trained(name):
     loss = build_loss(load_recipe("mnist", [f"loss.name={name}"]).loss, embedding_dim=8, num_classes=4)
     embeddings = torch.randn(8, 8, requires_grad=True)

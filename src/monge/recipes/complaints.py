@@ -9,30 +9,30 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from monge.recipes.schema import Recipe
 
-
-def complaint(error: ValidationError) -> str:
+def complaint(error: ValidationError, root: type[BaseModel]) -> str:
     """The first thing wrong, and how many more there are.
 
     Args:
-        error: What validating a `Recipe` raised.
+        error: What validating raised.
+        root: The class that was validated.
 
     Example:
+        >>> from monge.recipes.schema import Recipe
         >>> try:
         ...     Recipe.model_validate({"loss": {"name": "supcon", "temprature": 0.2}})
         ... except ValidationError as caught:
-        ...     print(complaint(caught).split(" (and")[0])
+        ...     print(complaint(caught, Recipe).split(" (and")[0])
         name: missing, a recipe needs it
     """
     errors = error.errors(include_url=False)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return _line(errors[0]) + more
+    return _line(errors[0], root) + more
 
 
-def _line(detail: ErrorDetails) -> str:
+def _line(detail: ErrorDetails, root: type[BaseModel]) -> str:
     """One error as ``path: found, expected``."""
-    keys, owner = _walk(detail["loc"])
+    keys, owner = _walk(detail["loc"], root)
     path, kind, context = ".".join(keys), detail["type"], detail.get("ctx", {})
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         allowed = _fields(owner)
@@ -45,8 +45,9 @@ def _line(detail: ErrorDetails) -> str:
         return f"{path}.name: missing, expected one of {', '.join(_tags(owner))}"
     if kind == "union_tag_invalid":
         return f"{path}.name: found {context['tag']!r}, expected one of {context['expected_tags']}".replace("'", "")
-    if kind == "value_error":  # raised by a section's own check as "key: what is wrong"
-        return f"{path}.{context['error']}"
+    if kind == "value_error":  # raised by our own checks: a section's begin with the key at fault
+        text = str(context["error"])
+        return f"{path}: {text}" if text.startswith("found ") else ".".join(filter(None, [path, text]))
     wanted = detail["msg"].replace("Input should be", "expected").replace("a valid tuple", "a list")
     return f"{path}: found {_short(detail['input'])}, {wanted}"
 
@@ -57,10 +58,10 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+def _walk(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[list[str], Any]:
     """The location as a user wrote it, without the tags that pydantic puts in for unions, and the class at fault."""
     keys: list[str] = []
-    owner: Any = Recipe
+    owner: Any = root
     for part in location:
         branch = _branch(owner, str(part))
         if branch is not None:
@@ -89,9 +90,9 @@ def _members(annotation: Any) -> list[Any]:
 
 
 def _tag(member: Any) -> str:
-    """The ``name`` that picks this member of a union."""
+    """What picks this member of a union: its ``kind`` where it has one, else the only ``name`` it may have."""
     if issubclass(member, BaseModel):
-        return str(member.model_fields["name"].default)
+        return str(getattr(member, "kind", None) or member.model_fields["name"].default)
     return next(str(field.default) for field in dataclasses.fields(member) if field.name == "name")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Sequence
 from importlib import resources
@@ -12,11 +13,13 @@ from pydantic import ValidationError
 
 from monge.errors import RecipeError
 from monge.recipes.complaints import complaint
+from monge.recipes.loss_params import check_loss
+from monge.recipes.params import canonical, named
 from monge.recipes.plain_yaml import MAX_BYTES, parse_yaml
-from monge.recipes.schema import Recipe
+from monge.recipes.schema import ExpectedSection, Recipe
 
-# Sections whose keys depend on their name.
-_KINDS = ("loss", "model", "sampler", "schedule")
+# Sections whose keys depend on their name; a name alone is short for the section with its defaults.
+_KINDS = (["loss"], ["model"], ["sampler"], ["schedule"], ["loss", "ground"])
 
 
 def list_recipes() -> tuple[str, ...]:
@@ -35,26 +38,44 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 
     Args:
         name_or_path: A name that `list_recipes` gives, the path of a YAML file, or a run folder.
-        overrides: Settings such as ``"loss.margin=1.5"``; the value is read as YAML. Setting ``loss.name`` (or the name
-            of another section with kinds) to another kind drops the old kind's parameters.
+        overrides: Settings such as ``"loss.margin=1.5"``; the value is read as YAML. Setting ``loss.name``, or ``loss``
+            for short (or the name of another section with kinds), to another kind drops the old kind's parameters.
+            Where the loss changes, the task follows it and the recipe's expected numbers are dropped.
 
     Raises:
         RecipeError: No such recipe, or a wrong key or value; one line with the dotted path and what is allowed.
 
     Example:
-        >>> load_recipe("mnist", ["train.epochs=2", "loss.name=supcon"]).loss.name
-        'supcon'
+        >>> load_recipe("mnist", ["train.epochs=2", "loss=squared-emd"]).task
+        'classification'
     """
     text, where = _read(name_or_path)
     content = parse_yaml(text, where)
     if not isinstance(content, dict):
         raise RecipeError(f"{where}: found {type(content).__name__}, expected a mapping of sections")
-    for path, value in sorted(map(_override, overrides), key=lambda item: item[0][-1] != "name"):
+    own_loss = copy.deepcopy(content.get("loss"))
+    settings = [_override(setting) for setting in overrides]
+    paths = [path for path, _ in settings]
+    if ["loss", "name"] in paths and ["task"] not in paths:
+        content.pop("task", None)
+    # Names come first, the outer ones before the inner, for each begins its section anew.
+    for path, value in sorted(settings, key=lambda setting: (setting[0][-1] != "name", len(setting[0]))):
         _assign(content, path, value)
     try:
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {complaint(error)}") from error
+        raise RecipeError(f"{where}: {complaint(error, Recipe)}") from error
+    if any(path[0] == "loss" for path in paths) and _changed(own_loss, recipe):
+        return recipe.model_copy(update={"expected": ExpectedSection()})
+    return recipe
+
+
+def _changed(own_loss: Any, recipe: Recipe) -> bool:
+    """Whether overrides gave a recipe another loss than the one that was written in it."""
+    try:
+        return check_loss(named(own_loss)) != recipe.loss
+    except (RecipeError, TypeError):
+        return True
 
 
 def _read(name_or_path: str | Path) -> tuple[str, str]:
@@ -86,20 +107,23 @@ def _override(setting: str) -> tuple[list[str], Any]:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise RecipeError(f"--set {setting}: expected key=value, such as loss.margin=1.5")
-    return keys, parse_yaml(value, f"--set {path.strip()}")
+    content = parse_yaml(value, f"--set {path.strip()}")
+    return ([*keys, "name"] if keys in _KINDS and isinstance(content, str) else keys), content
 
 
 def _assign(content: dict[str, Any], path: list[str], value: Any) -> None:
     """Puts a value at a path, making sections on the way; another kind starts its section anew."""
     section: Any = content
-    for depth, key in enumerate(path[:-1]):
-        section = section.setdefault(key, {})
+    for depth, key in enumerate(path[:-1], start=1):
+        inner = section.get(key)
+        section[key] = {} if inner is None else named(inner) if path[:depth] in _KINDS else inner
+        section = section[key]
         if not isinstance(section, dict):
-            place = ".".join(path[: depth + 1])
+            place = ".".join(path[:depth])
             raise RecipeError(f"--set {'.'.join(path)}: {place} is a value, not a section")
-    if len(path) == 2 and path[-1] == "name" and section.get("name") != value:
-        if path[0] in _KINDS:
+    if path[-1] == "name" and canonical(str(section.get("name"))) != canonical(str(value)):
+        if path[:-1] in _KINDS:
             section.clear()
-        elif path[0] == "optimizer":
+        elif path[:-1] == ["optimizer"]:
             section.pop("momentum", None)
     section[path[-1]] = value

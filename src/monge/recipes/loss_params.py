@@ -1,191 +1,49 @@
-"""Typed parameters of every loss a recipe can name; `LossConfig` is their union, told apart by ``name``.
-
-Each default says where it comes from. "Paper" is the work cited in the class; "PML" is pytorch-metric-learning 2.9.0.
-All of them see L2-normalised embeddings, so distances lie in [0, 2] and similarities in [-1, 1].
-"""
+"""Every loss a recipe can name: `LossConfig` is the union of their parameters, told apart by ``name``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from monge.errors import RecipeError
+from monge.recipes.class_losses import ClassLoss
+from monge.recipes.complaints import complaint
+from monge.recipes.metric_losses import MetricLoss
+from monge.recipes.params import canonical, named
+
+LossConfig = Annotated[Annotated[MetricLoss | ClassLoss, Field(discriminator="name")], BeforeValidator(named)]
+"""The ``loss:`` section of a recipe; a name alone stands for its defaults."""
+
+Task = Literal["embedding", "classification"]
+"""What a network is trained to give: vectors that lie near where things are alike, or probabilities of classes."""
 
 
-class LossParams(BaseModel):
-    """What the parameter models share: unknown keys are refused and values never change after checking."""
+def _names(union: Any) -> tuple[str, ...]:
+    """The ``name`` of each member."""
+    return tuple(str(member.model_fields["name"].default) for member in get_args(union))
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+_TASKS: dict[str, Task] = {
+    **dict.fromkeys(_names(MetricLoss), "embedding"),
+    **dict.fromkeys(_names(ClassLoss), "classification"),
+}
+LOSS_NAMES: tuple[str, ...] = tuple(_TASKS)
+"""Every ``loss.name``: first the losses of embeddings, then those of classes."""
 
 
-class BatchwiseOTParams(LossParams):
-    """Parameters of `monge.losses.BatchwiseOTLoss` (Xu, Sun, Liu; CVPR 2019), with the same names and defaults.
+def task_of(name: str) -> Task | None:
+    """The task of a loss; ``None`` where no loss has this name.
+
+    Args:
+        name: As in a recipe.
 
     Example:
-        >>> BatchwiseOTParams(margin=1.5).margin
-        1.5
+        >>> task_of("supcon"), task_of("squared-emd"), task_of("hinge")
+        ('embedding', 'classification', None)
     """
-
-    name: Literal["batchwise_ot"] = "batchwise_ot"
-    margin: PositiveFloat = 1.0
-    gamma: PositiveFloat = 10.0
-    epsilon: PositiveFloat = 0.2
-    negative: Literal["hinge_sq_dist", "dist_hinge_sq"] = "hinge_sq_dist"
-    pos_margin: NonNegativeFloat = 0.0
-    power: float = Field(default=1.0, ge=1.0)
-    half: bool = True
-    plan_gradient: Literal["detach", "kernel", "full"] = "detach"
-    include_self: bool = False
-
-
-class BatchwiseOTPresetParams(LossParams):
-    """`monge.losses.BatchwiseOTLoss` with all the settings of a released program.
-
-    Attributes:
-        preset: Which program.
-        quirks: Its settings as they are, errors included, or with their faults mended.
-        two_batches: The first half of each batch against the second half, as the released 2D and SHREC programs do,
-            instead of the batch against itself.
-    """
-
-    name: Literal["batchwise_ot_preset"] = "batchwise_ot_preset"
-    preset: Literal["mnist", "shrec14", "modelnet10", "modelnet40"]
-    quirks: Literal["corrected", "released"] = "corrected"
-    two_batches: bool = False
-
-
-class ContrastiveParams(LossParams):
-    """All-pairs contrastive loss (Hadsell, Chopra, LeCun; CVPR 2006) as PML has it: hinges on the distance itself.
-
-    Attributes:
-        pos_margin: Distance below which a positive pair costs nothing. PML's default, and the paper's form: 0.
-        neg_margin: Distance beyond which a negative pair costs nothing. PML's default 1; the paper leaves it free.
-        power: 1 for hinges on the distance, as PML; 2 for hinges on its square, the pair costs of the batch-wise OT
-            loss without its plan.
-    """
-
-    name: Literal["contrastive"] = "contrastive"
-    pos_margin: NonNegativeFloat = 0.0
-    neg_margin: PositiveFloat = 1.0
-    power: Literal[1, 2] = 1
-
-
-class TripletParams(LossParams):
-    """Triplet loss with semi-hard negatives (Schroff, Kalenichenko, Philbin; CVPR 2015, "FaceNet").
-
-    Attributes:
-        margin: Between squared distances of unit vectors, in the loss and in the miner. The paper's 0.2
-            (PML's own defaults, 0.05 and 0.2, are for plain distances).
-    """
-
-    name: Literal["triplet"] = "triplet"
-    margin: PositiveFloat = 0.2
-
-
-class LiftedStructureParams(LossParams):
-    """Lifted structured embedding (Oh Song, Xiang, Jegelka, Savarese; CVPR 2016).
-
-    Attributes:
-        neg_margin: The paper's alpha, 1.0; also PML's default.
-        pos_margin: Subtracted from the positive distance; 0 in the paper and in PML.
-    """
-
-    name: Literal["lifted_structure"] = "lifted_structure"
-    neg_margin: PositiveFloat = 1.0
-    pos_margin: NonNegativeFloat = 0.0
-
-
-class NPairsParams(LossParams):
-    """Multi-class N-pair loss (Sohn; NeurIPS 2016).
-
-    Attributes:
-        temperature: Divides the similarities. The paper uses unbounded inner products and penalises their norm instead,
-            because a softmax over values in [-1, 1] cannot get near 0; on unit vectors a temperature does that job.
-            0.1 is the value `SupConParams` has from its paper, so that the two differ in their pairs only.
-    """
-
-    name: Literal["n_pairs"] = "n_pairs"
-    temperature: PositiveFloat = 0.1
-
-
-class SupConParams(LossParams):
-    """Supervised contrastive loss, the form with the sum outside the logarithm (Khosla et al.; NeurIPS 2020).
-
-    Attributes:
-        temperature: The paper's best, 0.1; also PML's default.
-    """
-
-    name: Literal["supcon"] = "supcon"
-    temperature: PositiveFloat = 0.1
-
-
-class MultiSimilarityParams(LossParams):
-    """Multi-similarity loss with its pair mining (Wang, Han, Huang, Dong, Scott; CVPR 2019).
-
-    Attributes:
-        alpha: Exponential weight of positives; the paper's 2.
-        beta: Exponential weight of negatives; the paper's 50.
-        base: Similarity around which both turn; 0.5 in the authors' code and in PML (1 in the paper's text).
-        epsilon: Slack of the mining; the paper's 0.1.
-    """
-
-    name: Literal["multi_similarity"] = "multi_similarity"
-    alpha: PositiveFloat = 2.0
-    beta: PositiveFloat = 50.0
-    base: float = 0.5
-    epsilon: NonNegativeFloat = 0.1
-
-
-class ProxyAnchorParams(LossParams):
-    """Proxy-anchor loss (Kim, Kim, Cho, Kwak; CVPR 2020); its proxies, one a class, are trained with the model.
-
-    Attributes:
-        margin: The paper's delta, 0.1; also PML's default.
-        alpha: Scale of the exponents; the paper's 32, also PML's default.
-        lr_scale: Learning rate of the proxies as a multiple of the model's; 100 in the paper's experiments.
-    """
-
-    name: Literal["proxy_anchor"] = "proxy_anchor"
-    margin: NonNegativeFloat = 0.1
-    alpha: PositiveFloat = 32.0
-    lr_scale: PositiveFloat = 100.0
-
-
-BaselineParams = (
-    ContrastiveParams
-    | TripletParams
-    | LiftedStructureParams
-    | NPairsParams
-    | SupConParams
-    | MultiSimilarityParams
-    | ProxyAnchorParams
-)
-"""Parameters of the losses that come from pytorch-metric-learning."""
-
-LossConfig = Annotated[BatchwiseOTParams | BatchwiseOTPresetParams | BaselineParams, Field(discriminator="name")]
-"""The ``loss:`` section of a recipe."""
-
-LOSS_NAMES: tuple[str, ...] = (
-    "batchwise_ot",
-    "contrastive",
-    "triplet",
-    "lifted_structure",
-    "n_pairs",
-    "supcon",
-    "multi_similarity",
-    "proxy_anchor",
-)
-"""Every ``loss.name`` but the released presets, monge's own first; the order of the rows in a comparison of them."""
+    return _TASKS.get(canonical(name))
 
 
 def check_loss(values: Mapping[str, Any]) -> LossConfig:
@@ -202,20 +60,15 @@ def check_loss(values: Mapping[str, Any]) -> LossConfig:
         TripletParams(name='triplet', margin=0.3)
         >>> check_loss({"name": "triplet", "magin": 0.3})
         Traceback (most recent call last):
-        monge.errors.RecipeError: loss.magin: no such parameter; triplet has margin
+        monge.errors.RecipeError: loss.magin: unknown key; did you mean loss.margin?
     """
-    models = {one.model_fields["name"].default: one for one in LossParams.__subclasses__()}
-    name = values.get("name")
-    if name not in models:
-        raise RecipeError(f"loss.name: found {name!r}, expected one of {', '.join(models)}")
     try:
-        return cast(LossConfig, TypeAdapter[Any](LossConfig).validate_python(dict(values)))
+        return _Recipe.model_validate({"loss": dict(values)}).loss
     except ValidationError as error:
-        first = error.errors()[0]
-    key = first["loc"][-1]
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(field for field in models[name].model_fields if field != "name")
-        raise RecipeError(f"loss.{key}: no such parameter; {name} has {known}")
-    if first["type"] == "missing":
-        raise RecipeError(f"loss.{key}: missing, {name} needs it")
-    raise RecipeError(f"loss.{key}: found {first['input']!r}, {first['msg'][:1].lower()}{first['msg'][1:]}")
+        raise RecipeError(complaint(error, _Recipe)) from error
+
+
+class _Recipe(BaseModel):
+    """As much of a recipe as a loss is checked in, so that what is wrong has the path it has there."""
+
+    loss: LossConfig

@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     NonNegativeFloat,
@@ -19,41 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from monge.nn import LeNet5Config, TimmConfig
-from monge.recipes.loss_params import LossConfig
-
-Floats = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
-
-
-class Section(BaseModel):
-    """What all sections share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class NormalizeSection(Section):
-    """Subtracted from and divided into pixel values in [0, 1]; one number a channel, or one for all."""
-
-    mean: Floats = (0.0,)
-    std: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (1.0,)
-
-
-class DataSection(Section):
-    """Which images.
-
-    Attributes:
-        name: A data set that `monge.data.load_images` knows.
-        source: ``"packaged"``, ``"synthetic"`` or the path of the official files.
-        image_size: Images are resized to this height and width; unset: as they come.
-        normalize: Pixel scaling.
-        augment: Training augmentations of `monge.data.augment`, applied in this order.
-    """
-
-    name: str
-    source: str = "packaged"
-    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    normalize: NormalizeSection = NormalizeSection()
-    augment: Annotated[tuple[Literal["shift", "flip", "affine"], ...], Field(strict=False)] = ()
+from monge.nn import LeNet5Config, MLPConfig, TimmConfig
+from monge.recipes.data_sections import DataSection
+from monge.recipes.loss_params import LossConfig, Task, task_of
+from monge.recipes.section import Section
 
 
 class BalancedSampler(Section):
@@ -160,6 +127,9 @@ class EvaluateSection(Section):
 
     Attributes:
         every_epochs: Epochs between validations; the last epoch always has one.
+        select: Validation metric that chooses epochs and learning rates; unset: ``map`` of embeddings, ``mae`` of
+            classes with an order, ``accuracy`` of others.
+        decode: How a class is read off its probabilities, see `monge.metrics.ordinal.decode`.
         distance: Of the retrieval metrics.
         recall_at: The k of ``recall_at_k``.
         svm: Test accuracy of an RBF support vector machine on the embeddings.
@@ -168,6 +138,8 @@ class EvaluateSection(Section):
     """
 
     every_epochs: PositiveInt = 1
+    select: str | None = None
+    decode: Literal["argmax", "expectation", "median"] = "argmax"
     distance: Literal["euclidean", "cosine"] = "euclidean"
     recall_at: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = (1, 2, 4, 8)
     svm: bool = True
@@ -185,7 +157,7 @@ class ExpectedSection(Section):
     """
 
     source: str = "packaged"
-    metrics: dict[str, Annotated[tuple[float, float], Field(strict=False)]] = {}
+    metrics: dict[str, Annotated[tuple[float, float], Field(strict=False)]] = Field(default_factory=dict)
     note: str = ""
 
 
@@ -195,16 +167,19 @@ class CompareSection(Section):
     Attributes:
         steps: Training steps a run; unset: as many as the recipe trains.
         lrs: Learning rates tried for every loss.
-        target: Validation mAP whose first step is reported.
+        target: Value of the selecting metric (``evaluate.select``) whose first step is reported.
     """
 
     steps: PositiveInt | None = None
     lrs: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (3e-4, 1e-3)
-    target: Annotated[float, Field(gt=0, le=1)] | None = None
+    target: PositiveFloat | None = None
 
 
 class Recipe(Section):
     """A complete experiment: everything that decides its result, apart from the machine.
+
+    Attributes:
+        task: Follows from the loss; it may be left out, and may not contradict it.
 
     Example:
         >>> from monge.recipes import load_recipe
@@ -214,9 +189,9 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
     title: str
-    task: Literal["embedding"] = "embedding"
+    task: Task
     data: DataSection
-    model: Annotated[LeNet5Config | TimmConfig, Field(discriminator="name")]
+    model: Annotated[LeNet5Config | TimmConfig | MLPConfig, Field(discriminator="name")]
     loss: LossConfig
     sampler: Annotated[
         Annotated[BalancedSampler, Tag("balanced")] | Annotated[ShuffleSampler, Tag("shuffle")],
@@ -231,6 +206,34 @@ class Recipe(Section):
     seed: NonNegativeInt = 0
     expected: ExpectedSection = ExpectedSection()
     compare: CompareSection = CompareSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_follows_from_the_loss(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("task") is not None:
+            return content
+        loss = content.get("loss")
+        name = loss.get("name") if isinstance(loss, dict) else getattr(loss, "name", loss)
+        # A loss nobody knows is complained of by itself; the task shall not be missing besides.
+        return {**content, "task": task_of(str(name)) or "embedding"}
+
+    @model_validator(mode="after")
+    def _task_is_that_of_the_loss(self) -> Recipe:
+        if self.task != task_of(self.loss.name):
+            wanted = task_of(self.loss.name)
+            raise ValueError(f"task: found {self.task} with the loss {self.loss.name}, expected {wanted} or no task")
+        return self
+
+    def with_loss(self, loss: LossConfig) -> Recipe:
+        """The same experiment under another loss, and with the task of that; what was expected no longer holds.
+
+        Args:
+            loss: The other loss.
+        """
+        changes: dict[str, Any] = {"loss": loss, "task": task_of(loss.name)}
+        if loss != self.loss:
+            changes["expected"] = ExpectedSection()
+        return self.model_copy(update=changes)
 
     def to_yaml(self) -> str:
         """The whole recipe, defaults included, as YAML that `load_recipe` reads back to the same recipe."""

@@ -1,7 +1,7 @@
 """The losses that `monge compare` measures against: pytorch-metric-learning's, with the settings of their papers.
 
 Every baseline is called as ``loss(embeddings, labels)``. Defaults and where each comes from stand in
-`monge.recipes.loss_params`. All of them normalise the embeddings to unit length first, work in float32 (or float64)
+`monge.recipes.metric_losses`. All of them normalise the embeddings to unit length first, work in float32 (or float64)
 whatever the precision around them, and give a zero that can be differentiated where a batch has nothing to compare.
 """
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from monge.errors import RecipeError
 from monge.extras import require
-from monge.recipes.loss_params import (
+from monge.recipes.loss_params import check_loss
+from monge.recipes.metric_losses import (
     BaselineParams,
     ContrastiveParams,
     LiftedStructureParams,
@@ -24,7 +25,6 @@ from monge.recipes.loss_params import (
     ProxyAnchorParams,
     SupConParams,
     TripletParams,
-    check_loss,
 )
 
 BASELINES: tuple[str, ...] = (

@@ -11,8 +11,7 @@ import yaml
 
 from monge.errors import RecipeError
 from monge.recipes.loss_params import LOSS_NAMES, LossConfig, check_loss
-
-_NAMES = (*LOSS_NAMES, "batchwise_ot_preset")
+from monge.recipes.params import canonical
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
 
@@ -42,9 +41,10 @@ class LossSpec:
 
 
 def parse_losses(text: str | Sequence[str]) -> list[LossSpec]:
-    """Reads a list of losses, e.g. ``"contrastive,batchwise_ot:epsilon=100,label=uniform-plan"``.
+    """Reads a list of losses, e.g. ``"contrastive,batchwise-ot:epsilon=100,label=uniform-plan"``.
 
-    A name may be followed by a colon and ``key=value`` pairs; the key ``label`` names the row.
+    Hyphens and underscores in names are the same. A name may be followed by a colon and ``key=value`` pairs; the key
+    ``label`` names the row.
 
     Args:
         text: The list, or the losses one by one.
@@ -77,8 +77,9 @@ def parse_losses(text: str | Sequence[str]) -> list[LossSpec]:
 
 def _spec(name: str, pairs: Sequence[str]) -> LossSpec:
     """One loss from its name and its ``key=value`` texts."""
-    if name not in _NAMES:
-        raise RecipeError(f"--losses: found {name!r}, expected one of {', '.join(_NAMES)}")
+    given, name = name, canonical(name)
+    if name not in LOSS_NAMES:
+        raise RecipeError(f"--losses: found {given!r}, expected one of {', '.join(LOSS_NAMES)}")
     texts: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

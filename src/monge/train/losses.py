@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from monge.losses import BatchwiseOTLoss
 from monge.losses.plan_diagnostics import PlanDiagnostics
-from monge.recipes.loss_params import BatchwiseOTParams, BatchwiseOTPresetParams, LossConfig
+from monge.recipes import LossConfig
+from monge.recipes.metric_losses import BatchwiseOTParams, BatchwiseOTPresetParams
 
 
 class TwoBatches(nn.Module):
