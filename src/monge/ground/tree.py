@@ -1,0 +1,227 @@
+"""Classes in a hierarchy: the distance is the way through the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from monge.ground.base import Ground
+from monge.ground.tree_files import read_pairs, read_table
+from monge.ground.tree_links import Link, LinkedTree, cycle, depth_first, link_tree
+
+Edge = tuple[Hashable, Hashable] | tuple[Hashable, Hashable, float]
+
+
+class Tree(Ground):
+    """``D[i, k]`` is the length of the path between two nodes of a tree; transport has a closed form.
+
+    Columns cost one pass over the classes each, whatever the depth of the tree and the number of its nodes. Classes
+    are put in depth-first order, where the way from one to another turns at the highest branching between them.
+
+    Args:
+        parents: Parent of each node, V integers; the root has -1 or itself.
+        edge_lengths: Length of the edge above each node, shape ``(V,)``, not negative; the root's is ignored.
+            ``None``: 1 each.
+        leaves: Node of each class, in the order of the labels, not necessarily a leaf; ``None``: every node is a class.
+
+    Attributes:
+        parents: int64 ``(V,)``, on the CPU, where the engine wants it.
+        edge_lengths: ``(V,)``.
+        leaves: int64 ``(C,)``.
+
+    Raises:
+        ValueError: Parents that are no tree, lengths or leaves that do not fit; the message names the node.
+
+    Example:
+        >>> tree = Tree([-1, 0, 0, 1, 1], leaves=[3, 4, 2])  # 3 and 4 are siblings, 2 hangs on the root
+        >>> tree.columns(torch.tensor([0]), 3)
+        tensor([[0., 2., 3.]])
+    """
+
+    edge_lengths: Tensor
+    leaves: Tensor
+    _place: Tensor
+    _depth: Tensor
+    _turn: Tensor
+    _costly = True
+
+    def __init__(
+        self,
+        parents: Tensor | Sequence[int],
+        edge_lengths: Tensor | Sequence[float] | None = None,
+        leaves: Tensor | Sequence[int] | None = None,
+    ) -> None:
+        above = _checked_parents(torch.as_tensor(parents))
+        lengths = _checked_lengths(edge_lengths, len(above))
+        nodes = _checked_leaves(leaves, len(above))
+        super().__init__(len(nodes))
+        self.parents = torch.tensor(above)
+        order = np.asarray(depth_first(above))
+        depth = _depths(above, lengths.double().numpy(), order)
+        place, turn = _turns(np.asarray(above), depth, order, nodes.numpy())
+        self.register_buffer("edge_lengths", lengths, persistent=False)
+        self.register_buffer("leaves", nodes, persistent=False)
+        # In depth-first order of the classes: where each class stands, how deep it lies, and the depth at which the
+        # path from the class before it turns.
+        self.register_buffer("_place", torch.from_numpy(place), persistent=False)
+        self.register_buffer(
+            "_depth", torch.from_numpy(depth[nodes.numpy()[place.argsort()]]).to(lengths), persistent=False
+        )
+        self.register_buffer("_turn", torch.from_numpy(turn).to(lengths), persistent=False)
+
+    @classmethod
+    def from_edges(cls, edges: Sequence[Edge], classes: Sequence[Hashable]) -> Tree:
+        """A tree from named edges.
+
+        Args:
+            edges: ``(child, parent)`` or ``(child, parent, length)``; names are strings or anything hashable. The
+                root is the one parent that is nobody's child.
+            classes: Name of each class, in the order of the labels.
+
+        Raises:
+            ValueError: Edges that are no tree, or a class that is no node; the message counts edges from 1.
+
+        Example:
+            >>> edges = [("cat", "pet"), ("dog", "pet"), ("pet", "thing"), ("cup", "thing")]
+            >>> Tree.from_edges(edges, ["cat", "cup"]).matrix()
+            tensor([[0., 3.],
+                    [3., 0.]])
+        """
+        links = [
+            Link(edge[0], edge[1], float(edge[2]) if len(edge) == 3 else 1.0, line)
+            for line, edge in enumerate(edges, 1)
+        ]
+        return cls._from(link_tree(links, classes))
+
+    @classmethod
+    def from_csv(cls, path: str | Path, classes: Sequence[str]) -> Tree:
+        """A tree from a CSV file with a header and the columns ``class``, ``parent`` and, optionally, ``length``.
+
+        A row without a parent is the root; if there is none, the root is the one parent without a row.
+
+        Args:
+            path: The file, UTF-8.
+            classes: Name of each class, in the order of the labels; groups of classes have rows too.
+
+        Raises:
+            DataFormatError: A column is missing, a name has two rows, a parent is unknown, there are two roots or a
+                cycle, a length is no number, or a class has no row; the message names the line.
+        """
+        return cls._from(read_table(path, classes))
+
+    @classmethod
+    def from_pairs(cls, path: str | Path, classes: Sequence[str]) -> Tree:
+        """A tree from lines ``parent child``, the format of ImageNet's ``wordnet.is_a.txt``.
+
+        Names with several parents, of which WordNet has many, hang on the one nearest to the root (the first of
+        those in the file). Only classes and what is above them become nodes; every edge has length 1.
+
+        Args:
+            path: The file, UTF-8, two names a line, separated by blanks.
+            classes: Name of each class, e.g. ``n02084071``, in the order of the labels.
+
+        Raises:
+            DataFormatError: A line without two names, a class that is not there, two roots above the classes, or a
+                cycle; the message names the line.
+        """
+        return cls._from(read_pairs(path, classes))
+
+    @classmethod
+    def _from(cls, tree: LinkedTree) -> Tree:
+        return cls(tree.parents, tree.lengths, tree.leaves)
+
+    def node_masses(self, probabilities: Tensor) -> Tensor:
+        """Masses of all nodes for masses of the classes, as :func:`monge.ot.emd_tree` wants them.
+
+        Args:
+            probabilities: Shape ``(..., C)``.
+
+        Returns:
+            Shape ``(..., V)``, 0 at nodes that are no class.
+
+        Raises:
+            ValueError: Another number of classes.
+        """
+        self._check(probabilities.shape[-1])
+        empty = probabilities.new_zeros(*probabilities.shape[:-1], len(self.parents))
+        return empty.index_copy(-1, self.leaves, probabilities)
+
+    def _columns(self, labels: Tensor, num_classes: int) -> Tensor:
+        at = self._place[labels].unsqueeze(1)  # (N, 1)
+        places = torch.arange(num_classes, device=labels.device)  # (C,)
+        depth = self._depth.to(torch.promote_types(self._depth.dtype, torch.float32))
+        turn = self._turn.to(depth.dtype)
+        after = torch.where(places > at, turn, torch.inf).cummin(1).values  # (N, C)
+        before = torch.where(places <= at, turn, torch.inf).flip(1).cummin(1).values.flip(1)  # (N, C)
+        before = before.roll(-1, 1)  # the turn at a class lies between it and the class before
+        top = torch.where(places > at, after, before)  # (N, C)
+        way = (depth + depth[at] - 2.0 * top).clamp_min(0.0).masked_fill(places == at, 0.0)
+        return way.index_select(1, self._place)
+
+
+def _checked_parents(parents: Tensor) -> list[int]:
+    if parents.dim() != 1 or len(parents) == 0 or parents.is_floating_point():
+        raise ValueError(f"parents have shape {tuple(parents.shape)} and dtype {parents.dtype}: expected (V,) integers")
+    above = [-1 if parent == node else parent for node, parent in enumerate(cast("list[int]", parents.tolist()))]
+    for node, parent in enumerate(above):
+        if not -1 <= parent < len(above):
+            raise ValueError(f"node {node} has parent {parent}: expected -1 to {len(above) - 1}")
+    if (roots := above.count(-1)) > 1:
+        raise ValueError(f"{roots} nodes are roots (-1 or themselves): expected exactly one")
+    if len(reached := set(depth_first(above))) < len(above):
+        node = cycle(above, next(node for node in range(len(above)) if node not in reached))[0]
+        raise ValueError(f"parents are no tree: node {node} is its own ancestor")
+    return above
+
+
+def _checked_lengths(lengths: Tensor | Sequence[float] | None, nodes: int) -> Tensor:
+    if lengths is None:
+        return torch.ones(nodes)
+    given = torch.as_tensor(lengths).detach().cpu().clone()
+    given = given if given.is_floating_point() else given.to(torch.float32)
+    if given.shape != (nodes,):
+        raise ValueError(f"edge_lengths have shape {tuple(given.shape)}: expected ({nodes},), one a node")
+    wrong = ~((given >= 0) & torch.isfinite(given))
+    if bool(wrong.any()):
+        node = int(wrong.nonzero()[0])
+        raise ValueError(f"the edge above node {node} has length {float(given[node]):g}: expected 0 or more, finite")
+    return given
+
+
+def _checked_leaves(leaves: Tensor | Sequence[int] | None, nodes: int) -> Tensor:
+    if leaves is None:
+        return torch.arange(nodes)
+    given = torch.as_tensor(leaves).detach().cpu().clone()
+    if given.dim() != 1 or len(given) == 0 or given.is_floating_point():
+        raise ValueError(f"leaves have shape {tuple(given.shape)} and dtype {given.dtype}: expected (C,) integers")
+    if bool(((given < 0) | (given >= nodes)).any()):
+        raise ValueError(f"leaves run from {int(given.min())} to {int(given.max())}: expected nodes 0 to {nodes - 1}")
+    if len(set(given.tolist())) < len(given):
+        raise ValueError("leaves hold a node twice: two classes cannot share a node, hang both below it at length 0")
+    return given.long()
+
+
+def _depths(parents: list[int], lengths: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.float64]:
+    depth = np.zeros(len(parents))
+    for node in order.tolist():
+        if parents[node] >= 0:
+            depth[node] = depth[parents[node]] + lengths[node]
+    return depth
+
+
+def _turns(
+    parents: NDArray[np.int64], depth: NDArray[np.float64], order: NDArray[np.int64], nodes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Place of each class in depth-first order, and the depth where the path to it from the class before turns."""
+    position = order.argsort()
+    at = position[nodes]
+    turns_of_nodes = depth[np.maximum(parents[order], 0)]  # two neighbours in the order meet at the second's parent
+    bounds = np.sort(at) + 1
+    turn = np.minimum.reduceat(turns_of_nodes[: bounds[-1]], bounds[:-1]) if len(nodes) > 1 else np.empty(0)
+    return at.argsort().argsort(), np.concatenate([[0.0], turn])
