@@ -1,0 +1,52 @@
+"""53,940 cut diamonds, from the wheel of plotnine."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from monge.data.sources.clients import pip_download
+from monge.data.sources.package import Package
+from monge.errors import MongeError
+
+DIAMONDS_CSV = "diamonds.csv"
+# The columns that grade a stone, each from its worst level to its best.
+DIAMOND_LEVELS: dict[str, tuple[str, ...]] = {
+    "cut": ("Fair", "Good", "Very Good", "Premium", "Ideal"),
+    "color": ("J", "I", "H", "G", "F", "E", "D"),
+    "clarity": ("I1", "SI2", "SI1", "VS2", "VS1", "VVS2", "VVS1", "IF"),
+}
+_REQUIREMENT = "plotnine==0.15.9"
+_MEMBER = "plotnine/data/diamonds.csv"
+# The file has 2.8 MB; anything much larger is something else.
+_MAX_BYTES = 16 << 20
+
+
+def _take(folder: Path) -> Mapping[str, Path]:
+    """Reads the one file out of the wheel; nothing of the wheel is unpacked or installed."""
+    wheel = pip_download(_REQUIREMENT, folder)
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as member:
+            content = member.read(_MAX_BYTES)
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise MongeError(f"diamonds: {wheel.name} does not hold a readable {_MEMBER} ({error})") from None
+    path = folder / DIAMONDS_CSV
+    path.write_bytes(content)
+    return {DIAMONDS_CSV: path}
+
+
+def _convert(files: Mapping[str, Path], into: Path) -> None:
+    """The file is kept as it is."""
+    shutil.copyfile(files[DIAMONDS_CSV], into / DIAMONDS_CSV)
+
+
+DIAMONDS = Package(
+    name="diamonds",
+    title="plotnine 0.15.9",
+    hashes={DIAMONDS_CSV: "9574730b03aba241d899c4a97511c5061b19358fab89510774fb6c24168345c4"},
+    take=_take,
+    convert=_convert,
+)
