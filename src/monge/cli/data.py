@@ -32,7 +32,8 @@ def list_() -> None:
             here = "yes" if data.is_cached(source.name) else "no"
         table.add_row(source.name, source.title, source.size, source.licence, here)
         ways.add_row(source.name, source.how)
-    ways.add_row("any of them", "--data synthetic: drawn digits of the same shape, for trying things out")
+    not_drawn = " and ".join(source.name for source in data.list_sources() if "synthetic" not in source.kinds)
+    ways.add_row(f"all but {not_drawn}", "--data synthetic: drawn data of the same shape, for trying things out")
     Console().print(table, "How to get them:", ways, sep="\n")
 
 

@@ -11,12 +11,15 @@ from monge.data.sources import folder_of as folder_of
 from monge.data.sources import is_cached as is_cached
 from monge.data.sources import list_sources as list_sources
 from monge.data.sources import load_images as load_images
+from monge.data.tables import TableSet as TableSet
+from monge.data.tables import load_table as load_table
 
 __all__ = [
     "Examples",
     "ImageSet",
     "Source",
     "Splits",
+    "TableSet",
     "cache_dir",
     "check",
     "fetch",
@@ -24,4 +27,5 @@ __all__ = [
     "is_cached",
     "list_sources",
     "load_images",
+    "load_table",
 ]

@@ -12,6 +12,7 @@ from monge.data.examples import Splits
 from monge.data.formats.idx import read_idx_pair
 from monge.data.formats.sniff import shown
 from monge.data.images import ImageSet
+from monge.data.sources.diamonds import DIAMONDS
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
@@ -77,16 +78,34 @@ _SOURCES = {
             licence="none stated by its makers",
             how="--data FOLDER with the unpacked binary (or python) edition of https://www.cs.toronto.edu/~kriz/cifar.html",
         ),
+        Source(
+            name="diamonds",
+            title="table of cut diamonds, ordered classes: cut (5), color (7) or clarity (8)",
+            kinds=("packaged", "path", "synthetic"),
+            size="all 53,940 rows packaged, 1.6 MB",
+            licence="MIT (the package)",
+            how="monge data get diamonds (plotnine 0.15.9 by pip), or --data FILE with the same columns",
+        ),
+        Source(
+            name="table",
+            title="a table of one's own, classes in one of its columns",
+            kinds=("path",),
+            size="CSV up to 512 MiB, Parquet up to 2 GiB unpacked",
+            licence="its owner's",
+            how="--data FILE (CSV or Parquet), or --data FOLDER with train, test and perhaps val files",
+        ),
     )
 }
-_PACKAGES: dict[str, Package] = {package.name: package for package in (MNIST_DIGITS, FASHION_MNIST)}
+TABLES = ("diamonds", "table")
+"""The names among them that are tables, which `monge.data.tables.load_table` loads."""
+_PACKAGES: dict[str, Package] = {package.name: package for package in (MNIST_DIGITS, FASHION_MNIST, DIAMONDS)}
 
 
 def list_sources() -> list[Source]:
     """Every data set known by name.
 
     Example:
-        >>> [source.name for source in list_sources()]
+        >>> [source.name for source in list_sources()][:4]
         ['mnist', 'fashion-mnist', 'cifar10', 'cifar100']
     """
     return list(_SOURCES.values())
@@ -112,6 +131,8 @@ def load_images(name: str, data: str = "packaged") -> Splits:
         (3, 32, 32)
     """
     source = _source(name)
+    if name in TABLES:
+        raise MongeError(f"{name} is a table: load it with load_table")
     if data == "synthetic":
         return _synthetic(name)
     if data == "packaged":
@@ -133,7 +154,7 @@ def fetch(name: str, progress: Progress = lambda sentence: None) -> Path:
     """Fetches a packaged data set into the cache; does nothing where a good copy is there.
 
     Args:
-        name: ``"mnist"`` or ``"fashion-mnist"``.
+        name: ``"mnist"``, ``"fashion-mnist"`` or ``"diamonds"``.
         progress: Called with one sentence before each step.
 
     Returns:
@@ -149,7 +170,7 @@ def check(name: str) -> int:
     """Verifies the cached files of a packaged data set by their SHA-256.
 
     Args:
-        name: ``"mnist"`` or ``"fashion-mnist"``.
+        name: ``"mnist"``, ``"fashion-mnist"`` or ``"diamonds"``.
 
     Returns:
         Bytes that were verified.
@@ -174,7 +195,7 @@ def folder_of(name: str) -> Path:
     """Folder of a packaged data set in the cache, whether it is there yet or not.
 
     Args:
-        name: ``"mnist"`` or ``"fashion-mnist"``.
+        name: ``"mnist"``, ``"fashion-mnist"`` or ``"diamonds"``.
 
     Raises:
         MongeError: Unknown name, or not to be had in a package.

@@ -8,14 +8,13 @@ from monge.data.examples import Splits
 from monge.data.formats.csv_table import read_csv_table
 from monge.data.formats.sniff import shown
 from monge.data.sources.diamonds import DIAMOND_LEVELS, DIAMONDS, DIAMONDS_CSV
+from monge.data.sources.registry import TABLES
 from monge.data.splits import SPLIT_SEED
 from monge.data.synthetic.diamonds import draw_diamonds
 from monge.data.tables.classes import Level
 from monge.data.tables.kinds import Kind
 from monge.data.tables.own import SHARES, TableOptions, load_own_table, split_table
 from monge.errors import MongeError
-
-TABLES = ("diamonds", "table")
 
 
 def load_table(
@@ -62,14 +61,12 @@ def load_table(
         ((22,), ('Fair', 'Good', 'Very Good', 'Premium', 'Ideal'))
     """
     if name not in TABLES:
-        raise MongeError(f"unknown table {name!r}, expected one of {', '.join(TABLES)}")
+        raise MongeError(f"no table is called {name!r}, expected one of {', '.join(TABLES)}")
     if target is None and name == "table":
         raise MongeError("data.target: missing, a table of one's own needs the name of the column with the classes")
     chosen = target or "cut"
     known = DIAMOND_LEVELS.get(chosen) if name == "diamonds" else None
-    options = TableOptions(
-        chosen, known if levels is None else levels, ordered, tuple(drop), kinds, split, split_seed
-    )
+    options = TableOptions(chosen, known if levels is None else levels, ordered, tuple(drop), kinds, split, split_seed)
     if source not in ("packaged", "synthetic"):
         return load_own_table(source, options, "own table" if name == "table" else f"{name} by path")
     if name == "table":
