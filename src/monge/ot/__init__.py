@@ -4,6 +4,7 @@ from monge.ot.backend import use_backend
 from monge.ot.cost import pairwise_cost
 from monge.ot.exact import emd
 from monge.ot.line import cramer_line, emd_line
+from monge.ot.line_loss import cramer_line_from_logits
 from monge.ot.sinkhorn import sinkhorn
 from monge.ot.transport import Transport
 from monge.ot.tree import cramer_tree, emd_tree
@@ -12,6 +13,7 @@ from monge.ot.variants import sinkhorn_dustbin, sinkhorn_partial, sinkhorn_unbal
 __all__ = [
     "Transport",
     "cramer_line",
+    "cramer_line_from_logits",
     "cramer_tree",
     "emd",
     "emd_line",

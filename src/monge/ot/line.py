@@ -45,7 +45,7 @@ def emd_line(p: Tensor, q: Tensor, *, positions: Tensor | None = None, power: Li
     if power == 2:
         return _quantile_cost(p, q, mass, positions)
     moved = (p - q).cumsum(-1)[..., :-1].abs()  # (..., N - 1)
-    return (moved if positions is None else moved * _gaps(positions, p)).sum(-1)
+    return (moved if positions is None else moved * gaps_between(positions, p)).sum(-1)
 
 
 def cramer_line(p: Tensor, q: Tensor, *, positions: Tensor | None = None) -> Tensor:
@@ -73,10 +73,10 @@ def cramer_line(p: Tensor, q: Tensor, *, positions: Tensor | None = None) -> Ten
     """
     p, q, _ = balanced(p, q)
     squares = (p - q).cumsum(-1)[..., :-1].square()  # (..., N - 1)
-    return (squares if positions is None else squares * _gaps(positions, p)).sum(-1)
+    return (squares if positions is None else squares * gaps_between(positions, p)).sum(-1)
 
 
-def _gaps(positions: Tensor, p: Tensor) -> Tensor:
+def gaps_between(positions: Tensor, p: Tensor) -> Tensor:
     return _checked(positions, p).diff(dim=-1)
 
 
