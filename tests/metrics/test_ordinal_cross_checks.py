@@ -114,7 +114,7 @@ def test_reliability_equals_scikit_learns_curve(data: tuple[Tensor, Tensor]) -> 
     found = reliability(p, labels, bins=10)
     right = (p.argmax(dim=1) == labels).numpy()
     share, confidence = calibration.calibration_curve(right, p.double().amax(dim=1).numpy(), n_bins=10)
-    filled = found.count > 0
+    filled = found.counts > 0
     assert found.accuracy[filled].tolist() == pytest.approx(share.tolist())
     assert found.confidence[filled].tolist() == pytest.approx(confidence.tolist())
-    assert int(found.count.sum()) == 400
+    assert int(found.counts.sum()) == 400

@@ -16,13 +16,13 @@ class Reliability(NamedTuple):
 
     Attributes:
         edges: ``(B + 1,)`` float64 from 0 to 1; bin b holds confidences in (edges[b], edges[b + 1]].
-        count: ``(B,)`` int64, predictions in each bin.
+        counts: ``(B,)`` int64, predictions in each bin.
         confidence: ``(B,)`` float64, their mean confidence, NaN where there are none.
         accuracy: ``(B,)`` float64, the share of them that is right, NaN where there are none.
     """
 
     edges: Tensor
-    count: Tensor
+    counts: Tensor
     confidence: Tensor
     accuracy: Tensor
 
@@ -30,7 +30,7 @@ class Reliability(NamedTuple):
     def expected_calibration_error(self) -> float:
         """Mean over predictions of the distance between accuracy and confidence of their bin."""
         gap = (self.accuracy - self.confidence).abs().nan_to_num()
-        return float((gap * self.count).sum() / self.count.sum())
+        return float((gap * self.counts).sum() / self.counts.sum())
 
 
 def reliability(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Reliability:
@@ -49,7 +49,7 @@ def reliability(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Rel
 
     Example:
         >>> found = reliability(torch.tensor([[0.75, 0.25], [0.0, 1.0]]), torch.tensor([1, 1]), bins=2)
-        >>> found.count.tolist(), found.accuracy.tolist()
+        >>> found.counts.tolist(), found.accuracy.tolist()
         ([0, 2], [nan, 0.5])
     """
     if bins < 1:
@@ -62,8 +62,8 @@ def reliability(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Rel
     index = (torch.bucketize(top.double(), edges) - 1).clamp(0, bins - 1)
     sums = torch.zeros(2, bins, dtype=torch.float64)
     sums.index_add_(1, index, torch.stack([top.double(), right]))
-    count = torch.bincount(index, minlength=bins)
-    return Reliability(edges, count, sums[0] / count, sums[1] / count)
+    counts = torch.bincount(index, minlength=bins)
+    return Reliability(edges, counts, sums[0] / counts, sums[1] / counts)
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> float:

@@ -158,4 +158,5 @@ def _class_maes(predictions: Tensor, labels: Tensor, positions: Sequence[float] 
     """MAE of each true class that occurs, float64 ``(P,)``."""
     errors = _errors(predictions, labels, positions)
     _, index, count = torch.unique(labels, return_inverse=True, return_counts=True)
-    return torch.zeros(count.shape[0], dtype=torch.float64, device=errors.device).index_add_(0, index, errors) / count
+    total = torch.zeros(count.shape[0], dtype=torch.float64, device=errors.device).index_add_(0, index, errors)
+    return torch.div(total, count)
