@@ -11,26 +11,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-_INTEGERS = {types.float32: (types.int32, ir.IntType(32)), types.float64: (types.int64, ir.IntType(64))}
-_FLOATS = {types.int32: (types.float32, ir.FloatType()), types.int64: (types.float64, ir.DoubleType())}
+_INTEGERS: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
+_FLOATS: dict[Any, Any] = {integer: number for number, integer in _INTEGERS.items()}
 
 
-@intrinsic
-def bits_of(typing_context: Any, number: Any) -> Any:
-    """The bits of a float as an integer of the same width."""
-    wanted, llvm = _INTEGERS[number]
-    return wanted(number), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], llvm)
+def _bits_of(typing_context: Any, number: Any) -> Any:
+    return _INTEGERS[number](number), _reinterpret
 
 
-@intrinsic
-def number_of(typing_context: Any, bits: Any) -> Any:
-    """The float that has these bits."""
-    wanted, llvm = _FLOATS[bits]
-    return wanted(bits), lambda context, builder, signature, arguments: builder.bitcast(arguments[0], llvm)
+def _number_of(typing_context: Any, bits: Any) -> Any:
+    return _FLOATS[bits](bits), _reinterpret
+
+
+def _reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+
+# The bits of a float as an integer of the same width, and the float that has these bits. Called from compiled code.
+bits_of: Any = intrinsic(_bits_of)
+number_of: Any = intrinsic(_number_of)
 
 
 def exp(x: Any) -> Any:
