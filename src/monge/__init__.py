@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monge import ot as ot
     from monge.losses import BatchwiseOTLoss as BatchwiseOTLoss
+    from monge.losses import CrossEntropyEMDLoss as CrossEntropyEMDLoss
+    from monge.losses import SquaredEMDLoss as SquaredEMDLoss
 
 __version__ = "0.1.0"
 
 # Names that load on first use, so that `import monge` costs next to nothing.
-_LAZY = {"BatchwiseOTLoss": "monge.losses"}
-_ROOMS = ("data", "integrations", "losses", "metrics", "mining", "nn", "ot", "recipes", "report", "train")
+_LAZY = dict.fromkeys(("BatchwiseOTLoss", "CrossEntropyEMDLoss", "SquaredEMDLoss"), "monge.losses")
+_ROOMS = ("data", "ground", "integrations", "losses", "metrics", "mining", "nn", "ot", "recipes", "report", "train")
 
-__all__ = ["BatchwiseOTLoss", "__version__", "ot"]
+__all__ = ["BatchwiseOTLoss", "CrossEntropyEMDLoss", "SquaredEMDLoss", "__version__", "ot"]
 
 
 def __getattr__(name: str) -> Any:

@@ -47,7 +47,7 @@ class Ground(nn.Module):
         Raises:
             ValueError: The distance is one between another number of classes.
         """
-        self._check(num_classes)
+        self.check(num_classes)
         flat = labels.reshape(-1)
         if self._costly and len(flat) > num_classes:
             every = torch.arange(num_classes, device=labels.device)
@@ -71,7 +71,7 @@ class Ground(nn.Module):
         size = self.num_classes if num_classes is None else num_classes
         if size is None:
             raise ValueError(f"{type(self).__name__} goes with any number of classes: matrix() needs num_classes")
-        self._check(size)
+        self.check(size)
         return torch.cat([block for _, block in self._blocks(size, self.device)]).t().contiguous()
 
     def expected(self, probabilities: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Ground(nn.Module):
             ValueError: As :meth:`columns`.
         """
         size = probabilities.shape[-1]
-        self._check(size)
+        self.check(size)
         total = torch.zeros_like(probabilities)  # (..., C)
         for labels, block in self._blocks(size, probabilities.device):
             total = total + probabilities[..., labels] @ block.to(probabilities.dtype)
@@ -104,7 +104,15 @@ class Ground(nn.Module):
             labels = torch.arange(first, min(first + step, size), device=device)
             yield slice(first, first + step), self._columns(labels, size)
 
-    def _check(self, num_classes: int) -> None:
+    def check(self, num_classes: int) -> None:
+        """Compares a number of classes with its own.
+
+        Args:
+            num_classes: That of the logits.
+
+        Raises:
+            ValueError: They differ.
+        """
         if self.num_classes not in (None, num_classes):
             raise ValueError(
                 f"{type(self).__name__} ground holds distances between {self.num_classes} classes, found {num_classes}"

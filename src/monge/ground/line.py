@@ -39,7 +39,7 @@ class Line(Ground):
     def expected(self, probabilities: Tensor) -> Tensor:
         """As :meth:`Ground.expected`, in linear time: each gap is crossed by the mass on its far side."""
         size = probabilities.shape[-1]
-        self._check(size)
+        self.check(size)
         gaps = self._places(size, probabilities.device).to(probabilities.dtype).diff()  # (C - 1,)
         below = probabilities.cumsum(-1)[..., :-1]  # (..., C - 1) mass up to each gap
         above = probabilities.flip(-1).cumsum(-1).flip(-1)[..., 1:]  # (..., C - 1) mass beyond it

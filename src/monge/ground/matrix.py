@@ -46,7 +46,7 @@ class Matrix(Ground):
 
     def expected(self, probabilities: Tensor) -> Tensor:
         """As :meth:`Ground.expected`: one product of matrices."""
-        self._check(probabilities.shape[-1])
+        self.check(probabilities.shape[-1])
         return probabilities @ self.by_label.to(probabilities.dtype)
 
 

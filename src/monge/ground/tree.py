@@ -148,7 +148,7 @@ class Tree(Ground):
         Raises:
             ValueError: Another number of classes.
         """
-        self._check(probabilities.shape[-1])
+        self.check(probabilities.shape[-1])
         empty = probabilities.new_zeros(*probabilities.shape[:-1], len(self.parents))
         return empty.index_copy(-1, self.leaves, probabilities)
 

@@ -11,14 +11,19 @@ from monge.losses.batchwise_ot import (
 from monge.losses.memory import CrossBatchMemory
 from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan
 from monge.losses.released import ReleasedSweeps
+from monge.losses.squared_emd import SquaredEMDLoss, squared_emd
+from monge.losses.xemd import CrossEntropyEMDLoss
 
 __all__ = [
     "BatchwiseOTLoss",
     "BatchwiseOTTerms",
     "CrossBatchMemory",
+    "CrossEntropyEMDLoss",
     "PlanDiagnostics",
     "ReleasedSweeps",
+    "SquaredEMDLoss",
     "batchwise_ot_loss",
     "batchwise_ot_weights",
     "diagnose_plan",
+    "squared_emd",
 ]

@@ -43,6 +43,13 @@ class ClassTargets(NamedTuple):
     total: Tensor
     shape: torch.Size
 
+    def one_hot(self) -> Tensor:
+        """Targets as probabilities, ``(R, C)``."""
+        if self.probabilities is not None:
+            return self.probabilities
+        assert self.labels is not None
+        return torch.zeros_like(self.logits).scatter(1, self.labels.unsqueeze(1), 1.0)
+
     def weighted(self, values: Tensor) -> Tensor:
         """Values times the weights of their rows; 0 at ignored rows, NaN at unsound ones.
 
@@ -204,6 +211,8 @@ def _soft(
             found = f"sums to {float(sums[row]):.6g}" if least >= 0 else f"holds {least:.6g}"
             raise ValueError(f"probability target {row} {found}: expected numbers from 0 on that sum to 1")
         sound = None
+    if tolerance > _TOLERANCE:  # half precision cannot hold a sum of 1 as closely as the engine wants it
+        rows = rows / rows.sum(1, keepdim=True)
     if smoothing > 0.0:
         rows = rows * (1.0 - smoothing) + smoothing / logits.shape[1]
     row_weight = None if weight is None else rows @ weight
