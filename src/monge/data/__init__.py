@@ -3,6 +3,7 @@
 from monge.data.cache import cache_dir as cache_dir
 from monge.data.examples import Examples as Examples
 from monge.data.examples import Splits as Splits
+from monge.data.image_files import ImageFiles as ImageFiles
 from monge.data.images import ImageSet as ImageSet
 from monge.data.sources import Source as Source
 from monge.data.sources import check as check
@@ -11,11 +12,13 @@ from monge.data.sources import folder_of as folder_of
 from monge.data.sources import is_cached as is_cached
 from monge.data.sources import list_sources as list_sources
 from monge.data.sources import load_images as load_images
+from monge.data.sources import options_of as options_of
 from monge.data.tables import TableSet as TableSet
 from monge.data.tables import load_table as load_table
 
 __all__ = [
     "Examples",
+    "ImageFiles",
     "ImageSet",
     "Source",
     "Splits",
@@ -27,5 +30,6 @@ __all__ = [
     "is_cached",
     "list_sources",
     "load_images",
+    "options_of",
     "load_table",
 ]

@@ -38,12 +38,29 @@ class Ava:
         ids: Number of each picture.
         paths: Its file.
         votes: How many gave each grade, int64 ``(N, 10)``; every row has some.
+        listed: Ids of all lines, of those too that cannot be used.
     """
 
     rows: int
     ids: NDArray[np.int64]
     paths: list[Path]
     votes: NDArray[np.int64]
+    listed: frozenset[int]
+
+
+@dataclass(frozen=True)
+class AvaLists:
+    """The generic lists.
+
+    Args:
+        train: Positions of the training pictures, ascending.
+        test: Positions of the test pictures, ascending.
+        unknown: Ids in the lists that ``AVA.txt`` does not have.
+    """
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    unknown: int
 
 
 def read_ava(folder: str | Path, flaws: Flaws) -> Ava:
@@ -68,14 +85,17 @@ def read_ava(folder: str | Path, flaws: Flaws) -> Ava:
     pictures = _picture_folder(place)
     there = set(names_in(pictures))
     votes: dict[int, list[int]] = {}
+    listed: set[int] = set()
     rows = 0
     for number, line in text_lines(place / ANNOTATIONS, ANNOTATIONS):
         rows += 1
         entry = _entry(place / ANNOTATIONS, f"line {number}", line, flaws)
         if entry is None:
             continue
-        if (before := votes.setdefault(*entry)) != entry[1]:
-            found = f"the votes {entry[1]} for {entry[0]}"
+        id_, mine = entry
+        listed.add(id_)
+        if mine is not None and (before := votes.setdefault(id_, mine)) != mine:
+            found = f"the votes {mine} for {id_}"
             flaws.note("pictures listed twice", place / ANNOTATIONS, f"line {number}", found, f"{before} as before")
     for id_ in [id_ for id_ in votes if f"{id_}.jpg" not in there]:
         expected = f"every picture that {ANNOTATIONS} lists"
@@ -87,20 +107,21 @@ def read_ava(folder: str | Path, flaws: Flaws) -> Ava:
         ids=np.array(list(votes), np.int64),
         paths=[pictures / f"{id_}.jpg" for id_ in votes],
         votes=np.array(list(votes.values()), np.int64).reshape(-1, GRADES),
+        listed=frozenset(listed),
     )
 
 
-def read_ava_lists(folder: str | Path, known: NDArray[np.int64], flaws: Flaws) -> dict[str, NDArray[np.int64]] | None:
+def read_ava_lists(folder: str | Path, pictures: Ava, flaws: Flaws) -> AvaLists | None:
     """Reads the generic lists of training and test pictures.
 
     Args:
         folder: As for :func:`read_ava`.
-        known: Ids of the pictures that can be used; others in the lists are passed over, their lack being known.
+        pictures: What that gave.
         flaws: Takes broken lines and ids that are in both lists, which stay in the test list; settled before this
             returns.
 
     Returns:
-        Positions in ``known`` of either part, ascending, or ``None`` if there are no lists.
+        The lists, or ``None`` if there are none.
 
     Raises:
         DataFormatError: One of the two lists is missing, or entries are bad.
@@ -109,16 +130,16 @@ def read_ava_lists(folder: str | Path, known: NDArray[np.int64], flaws: Flaws) -
         >>> import tempfile
         >>> from monge.data.synthetic.ordinal_layouts import write_fake_ava
         >>> write_fake_ava(root := tempfile.mkdtemp(), train=8, test=2)
-        >>> ids = read_ava(root, Flaws(strict=True)).ids
-        >>> {part: len(places) for part, places in read_ava_lists(root, ids, Flaws(strict=True)).items()}
-        {'test': 2, 'train': 8}
+        >>> lists = read_ava_lists(root, read_ava(root, Flaws(strict=True)), Flaws(strict=True))
+        >>> len(lists.train), len(lists.test), lists.unknown
+        (8, 2, 0)
     """
     place = find_place(folder, lambda place: os.path.isfile(place / ANNOTATIONS), ANNOTATIONS)
     roots = (place / LIST_FOLDER, place)
     files = {part: _first_file(roots, name) for part, name in LISTS.items()}
     if not any(files.values()):
         return None
-    position = {int(id_): index for index, id_ in enumerate(known)}
+    position = {int(id_): index for index, id_ in enumerate(pictures.ids)}
     parts: dict[str, NDArray[np.int64]] = {}
     taken: set[int] = set()
     for part in ("test", "train"):
@@ -130,7 +151,7 @@ def read_ava_lists(folder: str | Path, known: NDArray[np.int64], flaws: Flaws) -
         taken |= ids
         parts[part] = np.array(sorted(position[id_] for id_ in ids if id_ in position), np.int64)
     flaws.settle()
-    return parts
+    return AvaLists(parts["train"], parts["test"], len(taken - pictures.listed))
 
 
 def _picture_folder(place: Path) -> Path:
@@ -146,23 +167,24 @@ def _first_file(roots: tuple[Path, ...], name: str) -> Path | None:
     return next((root / name for root in roots if os.path.isfile(root / name)), None)
 
 
-def _entry(file: Path, where: str, line: str, flaws: Flaws) -> tuple[int, list[int]] | None:
-    """Id and votes of a line, or ``None`` if it cannot be used."""
+def _entry(file: Path, where: str, line: str, flaws: Flaws) -> tuple[int, list[int] | None] | None:
+    """Id and votes of a line, ``None`` for votes that cannot be used and for a line that cannot be read."""
     try:
         numbers = [int(cell) for cell in line.split()]
     except ValueError:
         numbers = []
-    votes = numbers[2 : 2 + GRADES]
     if len(numbers) != _NUMBERS:
         expected = "15 whole numbers: index, id, ten votes, two tags, challenge"
         flaws.note("broken lines", file, where, repr(line.strip()[:80]), expected)
-    elif min(votes) < 0:
+        return None
+    votes = numbers[2 : 2 + GRADES]
+    if min(votes) < 0:
         flaws.note("lines with negative votes", file, where, f"the votes {votes}", "none below 0")
     elif not any(votes):
         flaws.note("lines without votes", file, where, "no vote at all", "at least one")
     else:
         return numbers[1], votes
-    return None
+    return numbers[1], None
 
 
 def _ids(file: Path, flaws: Flaws, taken: set[int]) -> set[int]:

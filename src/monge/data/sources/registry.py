@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +17,7 @@ from monge.data.sources.diamonds import DIAMONDS
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
+from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_images
 from monge.data.sources.package import Package, Progress
 from monge.data.splits import SPLIT_SEED, split_by_counts
 from monge.data.synthetic.digits import synthetic_splits
@@ -94,6 +96,58 @@ _SOURCES = {
             licence="its owner's",
             how="--data FILE (CSV or Parquet), or --data FOLDER with train, test and perhaps val files",
         ),
+        Source(
+            name="adience",
+            title="faces, 8 ordered age groups, five folds",
+            kinds=("path", "synthetic"),
+            size="19,370 faces, 1 to 3 GB",
+            licence="for research, see its page",
+            how="--data FOLDER with fold_0_data.txt to fold_4_data.txt and aligned/ or faces/ of "
+            "https://talhassner.github.io/home/projects/Adience/Adience-data.html",
+        ),
+        Source(
+            name="images-of-groups",
+            title="faces in photographs of groups, 7 ordered age groups",
+            kinds=("path", "synthetic"),
+            size="28,231 faces in 5,080 photographs",
+            licence="for research that is not commercial",
+            how="--data FOLDER with Fam2a/, Group4a/ and the others, each with its PersonData.txt, of "
+            "http://chenlab.ece.cornell.edu/people/Andy/ImagesOfGroups.html",
+        ),
+        Source(
+            name="aadb",
+            title="photographs by how they please, scores in 6 ordered levels",
+            kinds=("path", "synthetic"),
+            size="9,958 photographs, 2 GB (138 MB at 256x256)",
+            licence="none stated; the photographs belong to their authors",
+            how="--data FOLDER with imgListFiles_label/ and datasetImages_originalSize/ (or _warp256/) of "
+            "https://github.com/aimerykong/deepImageAestheticsAnalysis",
+        ),
+        Source(
+            name="ava",
+            title="photographs by votes from 1 to 10",
+            kinds=("path", "synthetic"),
+            size="255,530 photographs, 32 GB",
+            licence="none stated; the photographs belong to their authors",
+            how="--data FOLDER with AVA.txt and images/ of https://github.com/imfing/ava_downloader",
+        ),
+        Source(
+            name="fg-net",
+            title="faces of 82 people at ages from 0 to 69",
+            kinds=("path", "synthetic"),
+            size="1,002 pictures",
+            licence="for research",
+            how="--data FOLDER with images/001A02.JPG and so on, of https://yanweifu.github.io/FG_NET_data/",
+        ),
+        Source(
+            name="utkface",
+            title="faces at ages from 0 to 116",
+            kinds=("path", "synthetic"),
+            size="23,708 aligned faces",
+            licence="for research that is not commercial",
+            how="--data FOLDER with UTKFace/25_0_2_20170116174525125.jpg.chip.jpg and so on, of "
+            "https://susanqq.github.io/UTKFace/",
+        ),
     )
 }
 TABLES = ("diamonds", "table")
@@ -111,19 +165,20 @@ def list_sources() -> list[Source]:
     return list(_SOURCES.values())
 
 
-def load_images(name: str, data: str = "packaged") -> Splits:
+def load_images(name: str, data: str = "packaged", **options: Any) -> Splits:
     """Loads a data set; never another one than asked for.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"cifar10"`` or ``"cifar100"``.
-        data: ``"packaged"`` (fetched before by :func:`fetch`), ``"synthetic"`` (drawn digits of the same shape and
-            number of classes), or the path of a folder in the official layout.
+        name: A name that :func:`list_sources` gives, of a set of images.
+        data: ``"packaged"`` (fetched before by :func:`fetch`), ``"synthetic"`` (drawings of the same shape and number
+            of classes), or the path of a folder in the official layout.
+        **options: Choices that some data sets give, such as ``fold`` or ``size``; :func:`options_of` names them.
 
     Returns:
         Training, validation and test images, uint8, with sentences on their source and split.
 
     Raises:
-        MongeError: Unknown name, not fetched yet, not to be had in a package, or bad files.
+        MongeError: Unknown name or option, not fetched yet, not to be had in a package, or bad files.
 
     Example:
         >>> splits = load_images("cifar10", "synthetic")
@@ -133,6 +188,10 @@ def load_images(name: str, data: str = "packaged") -> Splits:
     source = _source(name)
     if name in TABLES:
         raise MongeError(f"{name} is a table: load it with load_table")
+    if name in ORDINAL_IMAGES and data != "packaged":
+        return load_ordinal_images(name, data, options)
+    if options and name not in ORDINAL_IMAGES:
+        raise MongeError(f"{name} takes no options, found {', '.join(options)}")
     if data == "synthetic":
         return _synthetic(name)
     if data == "packaged":
@@ -148,6 +207,23 @@ def load_images(name: str, data: str = "packaged") -> Splits:
     if name in ("mnist", "fashion-mnist"):
         return load_idx_folder(folder, name, told)
     return load_cifar_folder(folder, 100 if name == "cifar100" else 10, told)
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """Names of the options that :func:`load_images` takes for a data set.
+
+    Args:
+        name: A name that :func:`list_sources` gives.
+
+    Raises:
+        MongeError: Unknown name.
+
+    Example:
+        >>> options_of("adience"), options_of("mnist")
+        (('fold', 'crops', 'stray', 'size', 'strict', 'cache_bytes'), ())
+    """
+    source = _source(name)
+    return ORDINAL_IMAGES[source.name].options if source.name in ORDINAL_IMAGES else ()
 
 
 def fetch(name: str, progress: Progress = lambda sentence: None) -> Path:
