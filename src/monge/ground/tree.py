@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ground.base import Ground
+from monge.ground.rank_state import widest_float
 from monge.ground.tree_files import read_pairs, read_table
+from monge.ground.tree_layout import TreeLayout
 from monge.ground.tree_links import Link, LinkedTree, cycle, depth_first, link_tree
 
 Edge = tuple[Hashable, Hashable] | tuple[Hashable, Hashable, float]
@@ -34,6 +36,7 @@ class Tree(Ground):
         parents: int64 ``(V,)``, on the CPU, where the engine wants it.
         edge_lengths: ``(V,)``.
         leaves: int64 ``(C,)``.
+        spans: Lengths of the edges of :meth:`below`, ``(E,)``.
 
     Raises:
         ValueError: Parents that are no tree, lengths or leaves that do not fit; the message names the node.
@@ -46,7 +49,11 @@ class Tree(Ground):
 
     edge_lengths: Tensor
     leaves: Tensor
+    spans: Tensor
+    _order: Tensor
     _place: Tensor
+    _first: Tensor
+    _end: Tensor
     _depth: Tensor
     _turn: Tensor
     _costly = True
@@ -62,18 +69,24 @@ class Tree(Ground):
         nodes = _checked_leaves(leaves, len(above))
         super().__init__(len(nodes))
         self.parents = torch.tensor(above)
-        order = np.asarray(depth_first(above))
-        depth = _depths(above, lengths.double().numpy(), order)
-        place, turn = _turns(np.asarray(above), depth, order, nodes.numpy())
         self.register_buffer("edge_lengths", lengths, persistent=False)
         self.register_buffer("leaves", nodes, persistent=False)
-        # In depth-first order of the classes: where each class stands, how deep it lies, and the depth at which the
-        # path from the class before it turns.
-        self.register_buffer("_place", torch.from_numpy(place), persistent=False)
-        self.register_buffer(
-            "_depth", torch.from_numpy(depth[nodes.numpy()[place.argsort()]]).to(lengths), persistent=False
-        )
-        self.register_buffer("_turn", torch.from_numpy(turn).to(lengths), persistent=False)
+        self._lay_out(above, lengths.double().numpy(), nodes.numpy())
+
+    def _lay_out(self, parents: list[int], lengths: NDArray[np.float64], nodes: NDArray[np.int64]) -> None:
+        """Buffers over the classes in depth-first order, in which every subtree is a slice."""
+        layout = TreeLayout(parents, lengths, nodes)
+        floats = self.edge_lengths.dtype
+        for name, values, dtype in (
+            ("spans", layout.spans, floats),
+            ("_order", layout.order, torch.int64),
+            ("_place", layout.place, torch.int64),
+            ("_first", layout.first, torch.int64),
+            ("_end", layout.end, torch.int64),
+            ("_depth", layout.depth, floats),
+            ("_turn", layout.turn, floats),
+        ):
+            self.register_buffer(name, torch.from_numpy(values).to(dtype), persistent=False)
 
     @classmethod
     def from_edges(cls, edges: Sequence[Edge], classes: Sequence[Hashable]) -> Tree:
@@ -136,21 +149,27 @@ class Tree(Ground):
     def _from(cls, tree: LinkedTree) -> Tree:
         return cls(tree.parents, tree.lengths, tree.leaves)
 
-    def node_masses(self, probabilities: Tensor) -> Tensor:
-        """Masses of all nodes for masses of the classes, as :func:`monge.ot.emd_tree` wants them.
+    def below(self, masses: Tensor) -> Tensor:
+        """Mass below each edge, linear in the masses: transport moves what one histogram has there and another has not.
+
+        Edges with the same classes below them are one edge here, and those below which there are all classes or none
+        are left out, so there are fewer than 2 C. With ``x = tree.below(p - q)``, ``(x.abs() * tree.spans).sum(-1)``
+        is :func:`monge.ot.emd_tree` and ``(x.square() * tree.spans).sum(-1)`` is :func:`monge.ot.cramer_tree`.
 
         Args:
-            probabilities: Shape ``(..., C)``.
+            masses: Masses of the classes, ``(..., C)``.
 
         Returns:
-            Shape ``(..., V)``, 0 at nodes that are no class.
+            Shape ``(..., E)``, in the dtype of ``masses``; sums run in float64 where the device has it.
 
         Raises:
             ValueError: Another number of classes.
         """
-        self.check(probabilities.shape[-1])
-        empty = probabilities.new_zeros(*probabilities.shape[:-1], len(self.parents))
-        return empty.index_copy(-1, self.leaves, probabilities)
+        self.check(masses.shape[-1])
+        # A small subtree is the difference of two large sums: float64 keeps what float32 would lose.
+        ordered = masses.index_select(-1, self._order).to(widest_float(masses.device))
+        running = torch.nn.functional.pad(ordered.cumsum(-1), (1, 0))  # (..., C + 1)
+        return (running.index_select(-1, self._end) - running.index_select(-1, self._first)).to(masses.dtype)
 
     def _columns(self, labels: Tensor, num_classes: int) -> Tensor:
         at = self._place[labels].unsqueeze(1)  # (N, 1)
@@ -205,23 +224,3 @@ def _checked_leaves(leaves: Tensor | Sequence[int] | None, nodes: int) -> Tensor
     if len(set(given.tolist())) < len(given):
         raise ValueError("leaves hold a node twice: two classes cannot share a node, hang both below it at length 0")
     return given.long()
-
-
-def _depths(parents: list[int], lengths: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.float64]:
-    depth = np.zeros(len(parents))
-    for node in order.tolist():
-        if parents[node] >= 0:
-            depth[node] = depth[parents[node]] + lengths[node]
-    return depth
-
-
-def _turns(
-    parents: NDArray[np.int64], depth: NDArray[np.float64], order: NDArray[np.int64], nodes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Place of each class in depth-first order, and the depth where the path to it from the class before turns."""
-    position = order.argsort()
-    at = position[nodes]
-    turns_of_nodes = depth[np.maximum(parents[order], 0)]  # two neighbours in the order meet at the second's parent
-    bounds = np.sort(at) + 1
-    turn = np.minimum.reduceat(turns_of_nodes[: bounds[-1]], bounds[:-1]) if len(nodes) > 1 else np.empty(0)
-    return at.argsort().argsort(), np.concatenate([[0.0], turn])

@@ -14,7 +14,7 @@ from torch import Tensor
 from monge.ground import GroundLike, Line, Tree
 from monge.losses.class_targets import ClassTargets, Reduction
 from monge.losses.ground_loss import GroundLoss
-from monge.ot import cramer_line_from_logits, cramer_tree, emd, emd_line, emd_tree, sinkhorn
+from monge.ot import cramer_line_from_logits, emd, emd_line, sinkhorn
 
 Solver = Literal["entropic", "exact"]
 
@@ -161,21 +161,18 @@ class SquaredEMDLoss(GroundLoss):
 
     def _ordered(self, batch: ClassTargets) -> Tensor:
         ground, soft = self.ground, batch.probabilities
-        if isinstance(ground, Line) and self.power == 2:
-            target = batch.labels if soft is None else soft
-            assert target is not None
-            ground.check(batch.logits.shape[1])
-            return cramer_line_from_logits(batch.logits, target, ground.positions)
         if self.power == 1 and soft is None:
             return self._unordered(batch)  # to a single class the ways are the distances
-        p = batch.logits.softmax(-1)  # (R, C)
-        target = batch.one_hot()  # (R, C)
         if isinstance(ground, Tree):
-            form = emd_tree if self.power == 1 else cramer_tree
-            return form(ground.node_masses(p), ground.node_masses(target), ground.parents, ground.edge_lengths)
+            moved = ground.below(batch.logits.softmax(-1) - batch.one_hot())  # (R, E)
+            return ((moved.square() if self.power == 2 else moved.abs()) * ground.spans).sum(-1)
         assert isinstance(ground, Line)
         ground.check(batch.logits.shape[1])
-        return emd_line(p, target, positions=ground.positions)
+        if self.power == 1:
+            return emd_line(batch.logits.softmax(-1), batch.one_hot(), positions=ground.positions)
+        target = batch.labels if soft is None else soft
+        assert target is not None
+        return cramer_line_from_logits(batch.logits, target, ground.positions)
 
     def _unordered(self, batch: ClassTargets) -> Tensor:
         p = batch.logits.softmax(-1)  # (R, C)
