@@ -184,8 +184,8 @@ def test_the_parameters_of_our_own_loss_are_those_of_its_constructor() -> None:
     accepted = inspect.signature(BatchwiseOTLoss).parameters
     for name, field in BatchwiseOTParams.model_fields.items():
         assert name == "name" or accepted[name].default == field.default
-    # The tolerance is no choice of an experiment, and fixed sweeps are for the released presets.
-    assert set(accepted) - set(BatchwiseOTParams.model_fields) == {"tol", "sweeps"}
+    # Tolerance and memory are no choices of an experiment, and fixed sweeps are for the released presets.
+    assert set(accepted) - set(BatchwiseOTParams.model_fields) <= {"tol", "sweeps", "max_pairs"}
 
 
 def test_squared_contrastive_has_the_pair_costs_of_batchwise_ot() -> None:

@@ -20,13 +20,14 @@ from monge.recipes.schema import ConstantSchedule, CosineSchedule, ExponentialSc
 from monge.train import build_loss
 from monge.train.atomic import write_atomically
 from monge.train.baselines import BASELINES
+from monge.train.building import build_task
 from monge.train.data_module import Batches, build_sampler
+from monge.train.inference import _interleave, outputs_of
 from monge.train.losses import TwoBatches
-from monge.train.measures import _interleave, check_measurable, embed, reference_split
+from monge.train.measures import check_measurable, reference_split
 from monge.train.metrics_log import MetricsLog
 from monge.train.schedules import lr_factor, steps_in_epoch
 from monge.train.signals import Interrupted, StopSignals
-from monge.train.task import build_task
 
 
 def test_cosine_rises_falls_and_ends_at_its_floor():
@@ -75,11 +76,11 @@ def test_ranks_share_a_batch_and_their_embeddings_come_back_in_order():
     assert sorted(index for share in shares for index in share) == sorted(whole)
     task = build_task(recipe, load_images("mnist", "synthetic"))
     first = train.subset(range(10))
-    rows = [embed(task, first.subset(range(rank, 10, 3))) for rank in range(3)]
+    rows = [outputs_of(task, first.subset(range(rank, 10, 3))) for rank in range(3)]
     gathered = torch.full((10, 16), -1.0)
     for rank, row in enumerate(rows):
         gathered[rank::3] = row
-    torch.testing.assert_close(gathered, embed(task, first))
+    torch.testing.assert_close(gathered, outputs_of(task, first))
 
 
 def test_a_share_without_pairs_is_refused():
@@ -103,7 +104,7 @@ def test_interleave_undoes_the_sharing(monkeypatch):
 def test_splits_without_pairs_are_refused():
     splits = load_images("mnist", "synthetic")
     check_measurable(splits)
-    with pytest.raises(RunError, match="the validation split has no two images of a class"):
+    with pytest.raises(RunError, match="the validation split has no two examples of a class"):
         check_measurable(replace(splits, val=splits.val.subset([0])))
 
 
@@ -111,13 +112,13 @@ def test_embedding_leaves_the_mode_and_does_not_depend_on_the_chunk(monkeypatch)
     recipe = load_recipe("mnist", TINY)
     splits = load_images("mnist", "synthetic")
     task = build_task(recipe, splits).train()
-    whole = embed(task, splits.val)
-    monkeypatch.setattr("monge.train.measures._AT_ONCE", 7)
-    torch.testing.assert_close(embed(task, splits.val), whole)
+    whole = outputs_of(task, splits.val)
+    monkeypatch.setattr("monge.train.inference._AT_ONCE", 7)
+    torch.testing.assert_close(outputs_of(task, splits.val), whole)
     assert task.training
     assert not whole.requires_grad
     torch.testing.assert_close(whole.norm(dim=1), torch.ones(len(whole)))
-    assert embed(task, splits.val.subset([])).shape == (0, 16)
+    assert outputs_of(task, splits.val.subset([])).shape == (0, 16)
 
 
 def test_pixels_are_scaled_resized_and_augmented_by_the_generator_alone():

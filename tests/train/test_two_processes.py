@@ -11,9 +11,9 @@ import torch
 from conftest import TINY
 from monge.data import load_images
 from monge.recipes import load_recipe
+from monge.train.building import build_task
 from monge.train.checkpoints import load_checkpoint
 from monge.train.data_module import Batch, build_sampler
-from monge.train.task import build_task
 
 SETTINGS = (
     *TINY,
@@ -60,7 +60,7 @@ def test_two_processes_average_the_gradients_of_their_shares(tmp_path, records):
 
 
 def share_loss(task, batch, rank):
-    """The loss of one process's share, as written in `EmbeddingTask.training_step`."""
+    """The loss of one process's share, as written in `Task.training_step`."""
     from monge.train.seeds import AUGMENT, mixed_seed
 
     generator = torch.Generator().manual_seed(mixed_seed(AUGMENT, task.recipe.seed, batch.epoch, batch.place, rank))

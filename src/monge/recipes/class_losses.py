@@ -46,6 +46,8 @@ class SquaredEMDParams(LossParams):
         power: 2 is the paper's loss, 1 the transport cost itself.
         root: Take the root of each example's loss.
         class_average: Divide by the number of classes; the paper's text and its copies differ in this.
+        solver: For distributions as targets, power 1 and a ground that is neither line nor tree.
+        epsilon: Entropic regularisation of that solver, in units of the mean distance.
         label_smoothing: As for cross-entropy.
     """
 
@@ -54,6 +56,8 @@ class SquaredEMDParams(LossParams):
     power: Literal[1, 2] = 2
     root: bool = False
     class_average: bool = False
+    solver: Literal["entropic", "exact"] = "entropic"
+    epsilon: PositiveFloat = 0.05
     label_smoothing: Smoothing = 0.0
 
 
@@ -69,7 +73,8 @@ class XEMDParams(LossParams):
     """What both presets of `monge.losses.CrossEntropyEMDLoss` have (Hou, Yu, Samaras; 2016, eq. 16).
 
     Attributes:
-        ground: Distance between classes; unset: the line, for classes with an order.
+        ground: Distance between classes; unset: for classes with an order, the line with ends at distance 1, for
+            which mu is meant.
         omega: Power of the distance.
         mu: Added to the power; below 0 mass on near classes is rewarded.
         weight_emd: Weight of the EMD term beside cross-entropy, or ``"auto"``: the paper's rule, by which cross-entropy

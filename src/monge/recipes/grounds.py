@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveFloat
 
 from monge.recipes.params import LossParams, named
+
+
+def _absolute(file: str) -> str:
+    """A path that holds from wherever the recipe is read again."""
+    return str(Path(file).expanduser().absolute())
+
+
+File = Annotated[str, AfterValidator(_absolute)]
 
 
 class LineGround(LossParams):
@@ -14,21 +23,24 @@ class LineGround(LossParams):
 
     Attributes:
         positions: Place of each class; unset: those of the data where they have any (ages, scores), else 0, 1, 2, ...
+        span: Distance between the first class and the last, to which the places are stretched; unset: they stay.
     """
 
     name: Literal["line"] = "line"
     positions: tuple[float, ...] | None = None
+    span: PositiveFloat | None = None
 
 
 class TreeGround(LossParams):
     """Classes as leaves (or inner nodes) of a hierarchy; the distance is the length of the way between them.
 
     Attributes:
-        file: CSV with the columns ``class,parent`` and, if edges differ in length, ``length``.
+        file: ``.csv`` with the columns ``class,parent`` and, if edges differ in length, ``length``; any other suffix:
+            lines ``parent child``, as ImageNet's ``wordnet.is_a.txt`` has them.
     """
 
     name: Literal["tree"] = "tree"
-    file: str
+    file: File
 
 
 class MatrixGround(LossParams):
@@ -40,7 +52,7 @@ class MatrixGround(LossParams):
     """
 
     name: Literal["matrix"] = "matrix"
-    file: str
+    file: File
     symmetric: bool = True
 
 
@@ -53,7 +65,7 @@ class EmbeddingsGround(LossParams):
     """
 
     name: Literal["embeddings"] = "embeddings"
-    file: str
+    file: File
     metric: Literal["cosine", "euclidean"] = "cosine"
 
 

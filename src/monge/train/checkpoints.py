@@ -10,14 +10,14 @@ import torch
 from monge.errors import MongeError, RunError
 from monge.train.atomic import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 _KEYS = {"format", "monge", "recipe", "step", "seconds", "best", "model", "loss"}
 
 
 class Best(TypedDict):
-    """The best validation so far."""
+    """The best validation so far, by the metric that selects."""
 
-    map: float
+    value: float
     step: int
 
 

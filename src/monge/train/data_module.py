@@ -24,12 +24,14 @@ class Batch(NamedTuple):
         labels: int64 (B,).
         epoch: Epoch it belongs to.
         place: Its position in the epoch.
+        targets: Distributions over the classes (B, K), where the data have any.
     """
 
     inputs: Tensor
     labels: Tensor
     epoch: int
     place: int
+    targets: Tensor | None = None
 
 
 class Batches:
@@ -52,8 +54,10 @@ class Batches:
         return self._length
 
     def __iter__(self) -> Iterator[Batch]:
+        targets = self.examples.targets
         for place, chosen in enumerate(self._sampler, start=self._start):
-            yield Batch(self.examples.inputs(chosen), self.examples.labels[chosen], self._epoch, place)
+            wanted = None if targets is None else targets[chosen]
+            yield Batch(self.examples.inputs(chosen), self.examples.labels[chosen], self._epoch, place, wanted)
 
 
 class TrainingData(pl.LightningDataModule):
@@ -95,7 +99,7 @@ def build_sampler(
         world_size: Processes that share each batch.
 
     Raises:
-        RecipeError: The images cannot fill such batches, or a process's share would hold no pair of a class.
+        RecipeError: The examples cannot fill such batches, or a process's share would hold no pair of a class.
     """
     config, share = recipe.sampler, {"seed": recipe.seed, "rank": rank, "world_size": world_size}
     batches = steps_per_epoch * recipe.train.accumulate

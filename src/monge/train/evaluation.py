@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from monge.data import load_images
 from monge.errors import RunError
 from monge.recipes import load_recipe
+from monge.train.building import build_task
 from monge.train.checkpoints import load_checkpoint
 from monge.train.devices import choose_device, own_torch_state
-from monge.train.measures import run_test
+from monge.train.loading import load_splits
 from monge.train.run_files import RunFiles, say
-from monge.train.task import build_task
 
 
 def evaluate(
     run: str | Path, data: str | None = None, *, device: str = "auto", progress: bool = False
 ) -> dict[str, float]:
-    """Embeds the test split anew with the run's best (else last) checkpoint and measures it.
+    """Measures the test split anew with the run's best (else last) checkpoint.
 
-    Rewrites ``embeddings.safetensors``; on the data of the run the numbers are those at the end of its training.
+    Rewrites ``embeddings.safetensors`` or ``predictions.safetensors``; on the data of the run the numbers are those at
+    the end of its training.
 
     Args:
         run: A run folder.
@@ -41,12 +41,12 @@ def evaluate(
     where = choose_device(device, recipe)[1]
     checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
     with own_torch_state(recipe.train.threads):
-        splits = load_images(recipe.data.name, recipe.data.source)
+        splits = load_splits(recipe)
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
         task = build_task(recipe, splits)
         try:
             task.model.load_state_dict(checkpoint["model"])
         except RuntimeError as error:
-            raise RunError(f"{files.folder}: the checkpoint does not fit recipe.yaml and these images") from error
-        return run_test(task.to(where), splits, files.embeddings)
+            raise RunError(f"{files.folder}: the checkpoint does not fit recipe.yaml and these data") from error
+        return task.to(where).run_test(splits, files)

@@ -13,16 +13,16 @@ from monge import __version__
 from monge.data import Examples
 from monge.train.checkpoints import FORMAT, Best, Checkpoint, save_checkpoint
 from monge.train.divergence import DivergedError as DivergedError
-from monge.train.measures import embed, retrieval_metrics
+from monge.train.inference import outputs_of
 from monge.train.metrics_log import MetricsLog
 from monge.train.progress import Progress
 from monge.train.run_files import RunFiles
 from monge.train.signals import StopSignals
-from monge.train.task import EmbeddingTask
+from monge.train.task import Task
 
 
 class RunKeeper(pl.Callback):
-    """Everything around the steps of a run; the position in it is `EmbeddingTask.step`.
+    """Everything around the steps of a run; the position in it is `Task.step`.
 
     A checkpoint is written every ``train.checkpoint_every`` steps and at the end of each epoch, always after whatever
     was logged at that step, so that cutting ``metrics.jsonl`` back to a checkpoint's step leaves exactly what stood
@@ -57,6 +57,8 @@ class RunKeeper(pl.Callback):
         if self._resumed is not None:
             trainer.optimizers[0].load_state_dict(self._resumed["optimizer"])
             trainer.precision_plugin.load_state_dict(self._resumed["precision"])
+            # Once more: what a loss has summed up goes to one process, and only now do they know which they are.
+            task.loss.load_state_dict(self._resumed["loss"])
         self._resumed = None  # frees the memory
         self._not_finite = torch.tensor(-1, device=task.device)
         self._began = time.monotonic()
@@ -92,12 +94,16 @@ class RunKeeper(pl.Callback):
                 self._stop(task)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validates if it is due, saves, stops if that was asked for."""
+        """Ends the epoch for the loss, validates if that is due, saves, stops if that was asked for."""
         task = _task(pl_module)
         epoch = trainer.current_epoch
+        task.end_epoch()
+        if trainer.is_global_zero:
+            task.keep_epoch(self.files, epoch)
         due = (epoch + 1) % task.recipe.evaluate.every_epochs == 0 or epoch + 1 == task.recipe.train.epochs
         metrics = self._validate(trainer, task, epoch) if due else {}
-        self.progress.epoch_ended(epoch, task.step, self.seconds, metrics.get("val/map"))
+        metric = task.selection.metric
+        self.progress.epoch_ended(epoch, task.step, self.seconds, metric, metrics.get(metric))
         self._save(trainer, task)
         if self._asked_to_stop(trainer):
             self._stop(task)
@@ -112,28 +118,28 @@ class RunKeeper(pl.Callback):
         """Puts the terminal in order before the error is shown."""
         self.progress.stop()
 
-    def _validate(self, trainer: pl.Trainer, task: EmbeddingTask, epoch: int) -> dict[str, float]:
-        """Retrieval on the validation split; the best model so far is kept."""
-        embeddings = embed(task, self.val, rank=trainer.global_rank, world_size=trainer.world_size)
-        if not embeddings.isfinite().all():  # the last step's loss was finite, the weights it left are not
+    def _validate(self, trainer: pl.Trainer, task: Task, epoch: int) -> dict[str, float]:
+        """Measures the validation split; the best model so far is kept."""
+        outputs = outputs_of(task, self.val, rank=trainer.global_rank, world_size=trainer.world_size)
+        if not outputs.isfinite().all():  # the last step's loss was finite, the weights it left are not
             raise DivergedError.at(task.step, epoch, task.recipe.optimizer.lr)
         if not trainer.is_global_zero:
             return {}
-        metrics = retrieval_metrics(embeddings, self.val.labels, task.recipe.evaluate, "val")
+        metrics = task.measure(outputs, self.val, "val")
         self._write(trainer, task.step, epoch, metrics)
-        if self.best is None or metrics["val/map"] > self.best["map"]:
-            self.best = Best(map=metrics["val/map"], step=task.step)
+        value = metrics[task.selection.metric]
+        if self.best is None or task.selection.better(value, self.best["value"]):
+            self.best = Best(value=value, step=task.step)
             save_checkpoint(self.files.best, self._checkpoint(task))
         return metrics
 
-    def _log_step(self, trainer: pl.Trainer, task: EmbeddingTask, loss: torch.Tensor) -> None:
-        """Writes ``train/...``: loss (mean over processes), learning rate, figures on the plan."""
+    def _log_step(self, trainer: pl.Trainer, task: Task, loss: torch.Tensor) -> None:
+        """Writes ``train/...``: loss and its terms (means over processes), learning rate, figures on the plan."""
         mean = float(trainer.strategy.reduce(loss, reduce_op="mean"))
         metrics = {"train/loss": mean, "train/lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
-        diagnostics = getattr(task.loss, "diagnostics", None)
-        if callable(diagnostics):
-            figures = diagnostics()._asdict()
-            metrics.update({f"train/plan_{name}": float(value) for name, value in figures.items()})
+        for name, value in task.figures().items():
+            shared = trainer.strategy.reduce(value, reduce_op="mean") if isinstance(value, torch.Tensor) else value
+            metrics[name] = float(shared)
         self._write(trainer, task.step, (task.step - 1) // task.steps_per_epoch, metrics)
         self.progress.stepped(task.step, mean)
 
@@ -144,7 +150,7 @@ class RunKeeper(pl.Callback):
             for logger in trainer.loggers:
                 logger.log_metrics({**metrics, "epoch": epoch}, step=step)
 
-    def _check_finite(self, trainer: pl.Trainer, task: EmbeddingTask) -> None:
+    def _check_finite(self, trainer: pl.Trainer, task: Task) -> None:
         """Stops a run whose loss is no number, before that is saved."""
         step = int(self._not_finite)
         if trainer.strategy.reduce_boolean_decision(step >= 0, all=False):
@@ -156,12 +162,15 @@ class RunKeeper(pl.Callback):
         asked = self.signals.requested is not None
         return bool(trainer.strategy.reduce_boolean_decision(asked, all=False)) if trainer.world_size > 1 else asked
 
-    def _stop(self, task: EmbeddingTask) -> None:
+    def _stop(self, task: Task) -> None:
         """Ends the run, which has just been saved."""
         raise self.signals.interruption(f"at step {task.step}, saved")
 
-    def _save(self, trainer: pl.Trainer, task: EmbeddingTask) -> None:
+    def _save(self, trainer: pl.Trainer, task: Task) -> None:
         """Writes ``last.ckpt``."""
+        gather = getattr(task.loss, "gather_state", None)
+        if callable(gather):  # what the processes have seen of the epoch so far goes to the one that saves
+            gather()
         if trainer.is_global_zero:
             checkpoint = self._checkpoint(task)
             checkpoint["optimizer"] = trainer.optimizers[0].state_dict()
@@ -169,7 +178,7 @@ class RunKeeper(pl.Callback):
             save_checkpoint(self.files.last, checkpoint)
         trainer.strategy.barrier("checkpoint")
 
-    def _checkpoint(self, task: EmbeddingTask) -> Checkpoint:
+    def _checkpoint(self, task: Task) -> Checkpoint:
         """Model, loss and position."""
         return Checkpoint(
             format=FORMAT,
@@ -183,7 +192,7 @@ class RunKeeper(pl.Callback):
         )
 
 
-def _task(module: pl.LightningModule) -> EmbeddingTask:
+def _task(module: pl.LightningModule) -> Task:
     """The module as what it is."""
-    assert isinstance(module, EmbeddingTask)
+    assert isinstance(module, Task)
     return module

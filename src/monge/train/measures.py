@@ -1,9 +1,10 @@
-"""Embedding a split and measuring it: the same code for validation, for the final test and for `monge evaluate`."""
+"""Measuring embeddings: the same code for validation, for the final test and for `monge evaluate`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,49 +15,18 @@ from monge.extras import require
 from monge.metrics import knn_accuracy, retrieval, svm_accuracy
 from monge.recipes.schema import EvaluateSection
 from monge.train.atomic import write_atomically
+from monge.train.inference import outputs_of
 from monge.train.seeds import REFERENCE, mixed_seed
-from monge.train.task import EmbeddingTask
 
-_AT_ONCE = 500
-
-
-@torch.no_grad()
-def embed(task: EmbeddingTask, examples: Examples, *, rank: int = 0, world_size: int = 1) -> Tensor:
-    """Embeds examples in float32 with the model in evaluation mode.
-
-    Args:
-        task: Holds the model; left in the mode it was in.
-        examples: What to embed.
-        rank: This process; several processes each embed a share and every one gets all embeddings.
-        world_size: Processes.
-
-    Returns:
-        float32 (N, D) on the CPU.
-    """
-    was_training = task.training
-    task.eval()
-    chunks = torch.split(torch.arange(rank, len(examples), world_size), _AT_ONCE)
-    parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
-    task.train(was_training)
-    embeddings = torch.cat(parts) if parts else torch.empty(0, task.recipe.model.embedding_dim, device=task.device)
-    return (embeddings if world_size == 1 else _interleave(embeddings, len(examples), world_size)).cpu()
-
-
-def _interleave(share: Tensor, total: int, world_size: int) -> Tensor:
-    """Puts the shares of all processes, every `world_size`-th row each, back into one (total, D)."""
-    longest = -(-total // world_size)
-    padded = share.new_zeros(longest, share.shape[1])
-    padded[: len(share)] = share
-    shares = [torch.empty_like(padded) for _ in range(world_size)]
-    torch.distributed.all_gather(shares, padded)
-    return torch.stack(shares, dim=1).flatten(0, 1)[:total]
+if TYPE_CHECKING:
+    from monge.train.task import Task
 
 
 def check_measurable(splits: Splits) -> None:
     """Refuses data on which retrieval cannot be measured, before anything is trained on them.
 
     Args:
-        splits: Validation and test need a class with two images.
+        splits: Validation and test need a class with two examples.
 
     Raises:
         RunError: One of them has none.
@@ -64,7 +34,7 @@ def check_measurable(splits: Splits) -> None:
     for name, part in (("validation", splits.val), ("test", splits.test)):
         if len(part) == 0 or int(torch.bincount(part.labels).max()) < 2:
             raise RunError(
-                f"{splits.source}: the {name} split has no two images of a class, so nothing can be retrieved"
+                f"{splits.source}: the {name} split has no two examples of a class, so nothing can be retrieved"
             )
 
 
@@ -81,23 +51,23 @@ def retrieval_metrics(embeddings: Tensor, labels: Tensor, config: EvaluateSectio
     return {f"{prefix}/{name}": float(value) for name, value in values.items()}
 
 
-def run_test(task: EmbeddingTask, splits: Splits, embeddings_file: Path) -> dict[str, float]:
+def measure_test_embeddings(task: Task, splits: Splits, embeddings_file: Path) -> dict[str, float]:
     """Embeds the test split, measures it and stores the embeddings.
 
     Args:
         task: Holds the trained model.
-        splits: Test images, and the training images that k-NN and SVM learn from.
-        embeddings_file: Where to store embeddings, labels and inputs.
+        splits: Test examples, and the training examples that k-NN and SVM learn from.
+        embeddings_file: Where to store embeddings, labels and images.
 
     Returns:
         Metrics named ``test/...``.
     """
     config, test = task.recipe.evaluate, splits.test
-    embeddings = embed(task, test)
+    embeddings = outputs_of(task, test)
     metrics = retrieval_metrics(embeddings, test.labels, config, "test")
     if config.knn or config.svm:
         reference = reference_split(splits.train, config.reference_items, task.recipe.seed)
-        known = (embed(task, reference), reference.labels)
+        known = (outputs_of(task, reference), reference.labels)
         if config.knn:
             metrics["test/knn"] = float(knn_accuracy(*known, embeddings, test.labels, k=config.knn))
         if config.svm:
@@ -107,7 +77,7 @@ def run_test(task: EmbeddingTask, splits: Splits, embeddings_file: Path) -> dict
 
 
 def reference_split(train: Examples, items: int | None, seed: int) -> Examples:
-    """Training images for k-NN and SVM, as many of each class as of any other.
+    """Training examples for k-NN and SVM, as many of each class as of any other.
 
     Args:
         train: The training split.
@@ -129,7 +99,8 @@ def _store(file: Path, embeddings: Tensor, test: Examples, splits: Splits) -> No
     tensors = {
         "test/embeddings": embeddings.contiguous(),
         "test/labels": test.labels.contiguous(),
-        "test/images": test.inputs(torch.arange(len(test))),
     }
+    if len(test.shape) == 3:
+        tensors["test/images"] = test.inputs(torch.arange(len(test)))
     metadata = {"classes": json.dumps(list(splits.classes)), "source": splits.source}
     write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))

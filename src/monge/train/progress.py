@@ -42,9 +42,9 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._row, completed=step, note=f"{self._loss}  {self._validation}".strip())
 
-    def epoch_ended(self, epoch: int, step: int, seconds: float, val_map: float | None) -> None:
-        """Notes a validation; without a bar this prints the line of the epoch."""
-        validation = f"val/map {val_map:.4f}" if val_map is not None else ""
+    def epoch_ended(self, epoch: int, step: int, seconds: float, metric: str, value: float | None) -> None:
+        """Notes a validation by the metric that selects; without a bar this prints the line of the epoch."""
+        validation = f"{metric} {value:.4f}" if value is not None else ""
         self._validation = validation or self._validation  # the bar keeps showing the last one
         if self._show and self._bar is None:
             parts = (f"epoch {epoch + 1}/{self._epochs}", f"step {step}/{self._steps}", self._loss, validation)

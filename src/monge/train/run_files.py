@@ -21,6 +21,7 @@ from monge.errors import RunError
 from monge.recipes import Recipe, load_recipe
 from monge.train.atomic import write_atomically
 from monge.train.checkpoints import Checkpoint, load_checkpoint
+from monge.train.selection import Selection
 
 # What does not change the result, and so may differ when a run is resumed.
 _FREE_SECTIONS = {"title", "expected", "compare"}
@@ -30,6 +31,8 @@ _OWN = (
     "metrics.jsonl",
     "checkpoints",
     "embeddings.safetensors",
+    "predictions.safetensors",
+    "ground.safetensors",
     "environment.json",
     "report.html",
     "logs",
@@ -63,6 +66,8 @@ class RunFiles:
         self.metrics = self.folder / "metrics.jsonl"
         self.environment = self.folder / "environment.json"
         self.embeddings = self.folder / "embeddings.safetensors"
+        self.predictions = self.folder / "predictions.safetensors"
+        self.ground = self.folder / "ground.safetensors"
         self.last = self.folder / "checkpoints" / "last.ckpt"
         self.best = self.folder / "checkpoints" / "best.ckpt"
 
@@ -134,7 +139,14 @@ class RunFiles:
             )
 
     def write_environment(
-        self, recipe: Recipe, splits: Splits, device: str, *, resumed: bool, finished: float | None = None
+        self,
+        recipe: Recipe,
+        splits: Splits,
+        device: str,
+        selection: Selection,
+        *,
+        resumed: bool,
+        finished: float | None = None,
     ) -> None:
         """Writes ``environment.json``: versions, machine, data, times.
 
@@ -142,6 +154,7 @@ class RunFiles:
             recipe: What runs.
             splits: The data it runs on.
             device: Where, in words.
+            selection: What chooses the best weights.
             resumed: This is a resumption that has just begun; it is counted.
             finished: Seconds of training, once the run is done.
         """
@@ -158,6 +171,7 @@ class RunFiles:
             "finished": now if finished is not None else None,
             "train_seconds": round(finished, 3) if finished is not None else None,
             "data": {"name": recipe.data.name, "source": splits.source, "definition": splits.definition},
+            "select": selection.to_json(),
             "seed": recipe.seed,
             "resumed": int(before.get("resumed", 0)) + int(resumed),
             "packages": {name: _version(name) for name in _PACKAGES},

@@ -38,17 +38,17 @@ def lr_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) 
             return 1.0
 
 
-def steps_in_epoch(recipe: Recipe, images: int) -> int:
-    """Optimiser steps in an epoch: as the recipe says, else as many as the training images fill.
+def steps_in_epoch(recipe: Recipe, examples: int) -> int:
+    """Optimiser steps in an epoch: as the recipe says, else as many as the training examples fill.
 
     Args:
         recipe: The recipe.
-        images: Training images.
+        examples: Training examples.
 
     Example:
         >>> from monge.recipes import load_recipe
-        >>> steps_in_epoch(load_recipe("mnist", ["train.steps_per_epoch=7"]), images=3400)
+        >>> steps_in_epoch(load_recipe("mnist", ["train.steps_per_epoch=7"]), examples=3400)
         7
     """
-    filled = images // (recipe.sampler.batch_size * recipe.train.accumulate)
+    filled = examples // (recipe.sampler.batch_size * recipe.train.accumulate)
     return recipe.train.steps_per_epoch or max(1, filled)

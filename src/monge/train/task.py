@@ -1,37 +1,40 @@
-"""The Lightning module of an embedding task: pixels in, model and loss held together, one optimiser for both."""
+"""The Lightning module of a task: inputs made ready, model and loss held together, one optimiser for both."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from monge.data import Splits
+from monge.data import Examples, Splits
 from monge.data.augment import augment
-from monge.errors import RecipeError
-from monge.nn import build_model
 from monge.recipes import Recipe
-from monge.recipes.schema import DataSection, OptimizerSection
+from monge.recipes.data_sections import ImageData
+from monge.recipes.schema import OptimizerSection
 from monge.train.checkpoints import Checkpoint
 from monge.train.data_module import Batch
-from monge.train.losses import build_loss
-from monge.train.schedules import lr_factor, steps_in_epoch
-from monge.train.seeds import AUGMENT, BATCH, MODEL, mixed_seed
+from monge.train.run_files import RunFiles
+from monge.train.schedules import lr_factor
+from monge.train.seeds import AUGMENT, BATCH, mixed_seed
+from monge.train.selection import Selection
 
 
-class EmbeddingTask(pl.LightningModule):
+class Task(pl.LightningModule):
     """Model and loss of a recipe; the loss's own parameters are trained with the model's.
 
-    Under several processes each one embeds its share of the global batch, computes the loss of that share alone, and
+    Under several processes each one works on its share of the global batch, computes the loss of that share alone, and
     the gradients are averaged.
 
     Args:
         recipe: The experiment.
-        model: Turns float images (B, C, H, W) into embeddings (B, D).
-        loss: Called as ``loss(embeddings, labels)``.
+        model: The network.
+        loss: Its loss.
         steps_per_epoch: Optimiser steps in an epoch.
+        selection: The validation metric that chooses the best weights.
 
     Attributes:
         step: Optimiser steps done; `monge.train.keeper.RunKeeper` counts them.
@@ -41,13 +44,47 @@ class EmbeddingTask(pl.LightningModule):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, recipe: Recipe, model: nn.Module, loss: nn.Module, steps_per_epoch: int) -> None:
+    def __init__(
+        self, recipe: Recipe, model: nn.Module, loss: nn.Module, steps_per_epoch: int, selection: Selection
+    ) -> None:
         super().__init__()
-        self.recipe, self.model, self.loss, self.steps_per_epoch = recipe, model, loss, steps_per_epoch
+        self.recipe, self.model, self.loss = recipe, model, loss
+        self.steps_per_epoch, self.selection = steps_per_epoch, selection
         self.step = 0
         self.step_losses: list[Tensor] = []
-        self.register_buffer("mean", _per_channel(recipe.data.normalize.mean), persistent=False)
-        self.register_buffer("std", _per_channel(recipe.data.normalize.std), persistent=False)
+        if isinstance(recipe.data, ImageData):
+            self.register_buffer("mean", _per_channel(recipe.data.normalize.mean), persistent=False)
+            self.register_buffer("std", _per_channel(recipe.data.normalize.std), persistent=False)
+
+    @abstractmethod
+    def batch_loss(self, inputs: Tensor, batch: Batch) -> Tensor:
+        """Loss of a batch whose inputs are ready for the network; scalar with gradient."""
+
+    @abstractmethod
+    def figures(self) -> Mapping[str, Tensor | float]:
+        """What is logged of the last step beside its loss, named ``train/...``."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Length of one row of what `forward` gives."""
+
+    @abstractmethod
+    def measure(self, outputs: Tensor, examples: Examples, prefix: str) -> dict[str, float]:
+        """Metrics of what `forward` gave for all examples, (N, `width`), named with a prefix and a slash."""
+
+    @abstractmethod
+    def run_test(self, splits: Splits, files: RunFiles) -> dict[str, float]:
+        """Measures the test split, stores what a report shows of it, and returns the metrics, named ``test/...``."""
+
+    def ready(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Inputs as the network takes them: rows (B, F) as they are, images as `pixels` makes them.
+
+        Args:
+            inputs: float32 (B, F), or uint8 (B, C, H, W).
+            generator: Random numbers of the augmentation; none: no augmentation.
+        """
+        return self.pixels(inputs, generator) if isinstance(self.recipe.data, ImageData) else inputs
 
     def pixels(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Float images (B, C, H, W) of uint8 ones: scaled to [0, 1], resized, augmented, normalised.
@@ -57,21 +94,31 @@ class EmbeddingTask(pl.LightningModule):
             generator: Random numbers of the augmentation; none: no augmentation.
         """
         data, x = self.recipe.data, images.to(torch.float32) / 255
+        assert isinstance(data, ImageData)  # said for the type checker: `ready` has asked
         if data.image_size is not None and images.shape[-2:] != (data.image_size, data.image_size):
             x = nn.functional.interpolate(x, (data.image_size, data.image_size), mode="bilinear", antialias=True)
         if generator is not None and data.augment:
             x = augment(x, data.augment, generator)
         return (x - self.mean) / self.std
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Embeddings (B, D) of uint8 images (B, C, H, W)."""
-        embeddings: Tensor = self.model(self.pixels(images))
-        return embeddings
-
     @property
     def last_step(self) -> int:
         """Optimiser steps of the whole run."""
         return self.steps_per_epoch * self.recipe.train.epochs
+
+    def end_epoch(self) -> None:
+        """Tells a loss that learns by epochs that one is over; all processes do at the same time."""
+        end_epoch = getattr(self.loss, "end_epoch", None)
+        if callable(end_epoch):
+            end_epoch()
+
+    def keep_epoch(self, files: RunFiles, epoch: int) -> None:
+        """Stores what a report wants to know of every epoch; by default nothing.
+
+        Args:
+            files: The run's folder.
+            epoch: The epoch that has just ended, from 0.
+        """
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Takes over model, loss and position.
@@ -93,18 +140,28 @@ class EmbeddingTask(pl.LightningModule):
         torch.manual_seed(mixed_seed(BATCH, self.recipe.seed, batch.epoch, batch.place, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of this process's share of a batch, in float32 whatever the precision of the model."""
+        """Loss of this process's share of a batch."""
         keys = (AUGMENT, self.recipe.seed, batch.epoch, batch.place, self.global_rank)
         generator = torch.Generator(self.device).manual_seed(mixed_seed(*keys))
-        embeddings = self.model(self.pixels(batch.inputs, generator))
+        loss = self.batch_loss(self.ready(batch.inputs, generator), batch)
+        self.step_losses.append(loss.detach())
+        return loss
+
+    def guarded(self, outputs: Tensor, *rest: Tensor, **named: Tensor) -> Tensor:
+        """The loss in float32 whatever the precision of the model; NaN where the outputs are no numbers.
+
+        Args:
+            outputs: What the network gave, first argument of the loss.
+            rest: Further arguments of the loss.
+            named: The same, by name.
+        """
         with torch.autocast(self.device.type, enabled=False):
             try:
-                loss: Tensor = self.loss(embeddings.float(), batch.labels)
+                loss: Tensor = self.loss(outputs.float(), *rest, **named)
             except ValueError:  # how the transport engine meets NaN
-                if embeddings.isfinite().all():
+                if outputs.isfinite().all():
                     raise
-                loss = embeddings.sum() * torch.nan  # all processes learn of it at the same step
-        self.step_losses.append(loss.detach())
+                loss = outputs.sum() * torch.nan  # all processes learn of it at the same step
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -130,34 +187,3 @@ def _optimizer(config: OptimizerSection, groups: list[dict[str, Any]]) -> torch.
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum or 0.0, weight_decay=config.weight_decay)
     kind = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
     return kind(groups, lr=config.lr, weight_decay=config.weight_decay)
-
-
-def build_task(recipe: Recipe, splits: Splits) -> EmbeddingTask:
-    """Model and loss of a recipe for given images, with weights drawn from the recipe's seed.
-
-    Args:
-        recipe: The recipe.
-        splits: Their channels, size and classes shape the network.
-
-    Raises:
-        RecipeError: The recipe does not fit the images.
-    """
-    channels, height, width = splits.train.shape
-    size = _image_size(recipe.data, height, width)
-    for key, values in (("mean", recipe.data.normalize.mean), ("std", recipe.data.normalize.std)):
-        if len(values) not in (1, channels):
-            wanted = f"1 or {channels} numbers" if channels > 1 else "1 number"
-            raise RecipeError(f"data.normalize.{key}: found {len(values)} numbers, expected {wanted} for these images")
-    torch.manual_seed(mixed_seed(MODEL, recipe.seed))
-    model = build_model(recipe.model, channels, size)
-    loss = build_loss(recipe.loss, recipe.model.embedding_dim, len(splits.classes))
-    return EmbeddingTask(recipe, model, loss, steps_in_epoch(recipe, len(splits.train)))
-
-
-def _image_size(data: DataSection, height: int, width: int) -> int:
-    """Side of the square images the network sees."""
-    if data.image_size is None and height != width:
-        raise RecipeError(
-            f"data.image_size: missing, and the images are {height} x {width}: networks here take squares"
-        )
-    return data.image_size or height

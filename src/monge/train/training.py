@@ -10,20 +10,21 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
-from monge.data import Examples, Splits, load_images
+from monge.data import Examples, Splits
 from monge.recipes import Recipe
+from monge.train.building import build_task, check_data
 from monge.train.checkpoints import Checkpoint, load_checkpoint
 from monge.train.data_module import TrainingData, build_sampler
 from monge.train.devices import choose_device, device_in_words, own_torch_state
 from monge.train.keeper import RunKeeper
+from monge.train.loading import load_splits
 from monge.train.loggers import build_loggers, check_loggers
-from monge.train.measures import check_measurable, run_test
 from monge.train.metrics_log import MetricsLog
 from monge.train.progress import Progress
 from monge.train.quiet import quiet_lightning
 from monge.train.run_files import RunFiles, is_main_process, say
 from monge.train.signals import StopSignals
-from monge.train.task import EmbeddingTask, build_task
+from monge.train.task import Task
 
 
 def fit(
@@ -51,7 +52,7 @@ def fit(
         overwrite: Drop the run that is in `out`.
         loggers: Any of ``"csv"``, ``"tensorboard"``, ``"wandb"`` beside ``"jsonl"``, which is always on.
         devices: Processes, each with a device (or a share of the CPU); each takes its share of every batch, computes
-            the loss among its own images alone, and the gradients are averaged. So with 2 devices the loss compares
+            the loss among its own examples alone, and the gradients are averaged. So with 2 devices the loss compares
             half as many pairs as with 1. Lightning starts the further processes by running the same command again.
         progress: Show progress on standard error.
         test: Measure the test split at the end; False leaves it untouched.
@@ -71,11 +72,11 @@ def fit(
     accelerator, chosen = choose_device(device, recipe, devices)
     words = device_in_words(chosen, devices)
     with quiet_lightning(), own_torch_state(recipe.train.threads), StopSignals() as signals:
-        splits = load_images(recipe.data.name, recipe.data.source)
-        task = build_task(recipe, splits)
+        splits = load_splits(recipe)
         # What cannot be is refused before files are touched.
+        check_data(recipe, splits)
+        task = build_task(recipe, splits)
         build_sampler(recipe, splits.train, task.steps_per_epoch, world_size=devices)
-        check_measurable(splits)
         checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
         signals.resume_command = files.resume_command(*_flags(device, devices, loggers))
         if progress:
@@ -86,7 +87,7 @@ def fit(
             say(f"resuming {files.folder} at step {task.step}")
         if is_main_process():
             MetricsLog(files.metrics).truncate(task.step)
-            files.write_environment(recipe, splits, words, resumed=resume)
+            files.write_environment(recipe, splits, words, task.selection, resumed=resume)
         shown = Progress(task.last_step, recipe.train.epochs, progress)
         keeper = RunKeeper(files, splits.val, signals, shown, checkpoint)
         if task.step < task.last_step:
@@ -95,17 +96,17 @@ def fit(
         if not is_main_process():
             return {}
         metrics = _finish(files, task.to(chosen), splits, keeper, test)
-        files.write_environment(recipe, splits, words, resumed=False, finished=keeper.seconds)
+        files.write_environment(recipe, splits, words, task.selection, resumed=False, finished=keeper.seconds)
         return metrics
 
 
-def _finish(files: RunFiles, task: EmbeddingTask, splits: Splits, keeper: RunKeeper, test: bool) -> dict[str, float]:
+def _finish(files: RunFiles, task: Task, splits: Splits, keeper: RunKeeper, test: bool) -> dict[str, float]:
     """Tests the best model, or without a test looks up the last validation."""
     if not test:
-        last = [record for record in keeper.written.read() if "val/map" in record][-1]
+        last = [record for record in keeper.written.read() if task.selection.metric in record][-1]
         return {name: value for name, value in last.items() if name.startswith("val/")}
     task.model.load_state_dict(load_checkpoint(files.best)["model"])
-    metrics = run_test(task, splits, files.embeddings)
+    metrics = task.run_test(splits, files)
     keeper.written.append(task.step, task.recipe.train.epochs - 1, keeper.seconds, metrics)
     return metrics
 
@@ -117,7 +118,7 @@ def _flags(device: str, devices: int, loggers: Sequence[str]) -> list[str]:
     return flags + [word for name in loggers if name != "jsonl" for word in ("--logger", name)]
 
 
-def _train_from(trainer: pl.Trainer, task: EmbeddingTask, train: Examples) -> None:
+def _train_from(trainer: pl.Trainer, task: Task, train: Examples) -> None:
     """Trains from the task's step on, then leaves the group of processes that Lightning may have formed."""
     done: Any = trainer.fit_loop.epoch_progress.current
     done.processed = done.completed = task.step // task.steps_per_epoch

@@ -1,0 +1,106 @@
+"""The classification task: probabilities of classes, by losses that may know how the classes are related."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from monge.data import Examples, Splits
+from monge.nn import Classifier
+from monge.recipes import Recipe
+from monge.train.class_measures import Classes, class_metrics, store_predictions
+from monge.train.data_module import Batch
+from monge.train.ground_record import ground_of, record_ground
+from monge.train.inference import outputs_of
+from monge.train.run_files import RunFiles
+from monge.train.selection import Selection
+from monge.train.task import Task
+
+
+class ClassificationTask(Task):
+    """A classifier under a loss called as ``loss(outputs, targets, features=features)``.
+
+    Targets are the distributions of the data where they have any, else labels. What the outputs mean is up to the
+    loss: it may have ``probabilities(outputs)``, and without it they are logits.
+
+    Args:
+        recipe: The experiment.
+        model: The classifier.
+        loss: Its loss.
+        steps_per_epoch: Optimiser steps in an epoch.
+        selection: The validation metric that chooses the best weights.
+        classes: What is known of the classes.
+
+    Attributes:
+        step_terms: Named terms of the loss of each batch of the current step.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Classifier,
+        loss: nn.Module,
+        steps_per_epoch: int,
+        selection: Selection,
+        classes: Classes,
+    ) -> None:
+        super().__init__(recipe, model, loss, steps_per_epoch, selection)
+        self.classes = classes
+        self.step_terms: list[Mapping[str, Tensor]] = []
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model as what it is."""
+        return cast(Classifier, self.model)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Probabilities (B, C) of inputs as the data give them."""
+        outputs: Tensor = self.classifier(self.ready(inputs)).float()
+        decode: Callable[[Tensor], Tensor] | None = getattr(self.loss, "probabilities", None)
+        return outputs.softmax(1) if decode is None else decode(outputs)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Begins a step without terms."""
+        super().on_train_batch_start(batch, batch_idx)
+        if batch_idx % self.recipe.train.accumulate == 0:
+            self.step_terms = []
+
+    def batch_loss(self, inputs: Tensor, batch: Batch) -> Tensor:
+        """Loss of the outputs for a batch; the features below them are for a ground distance that is learned."""
+        features, outputs = self.classifier.features_and_logits(inputs)
+        targets = batch.labels if batch.targets is None else batch.targets
+        loss = self.guarded(outputs, targets, features=features.detach().float())
+        self.step_terms.append(dict(getattr(self.loss, "terms", {})))
+        return loss
+
+    def figures(self) -> Mapping[str, Tensor | float]:
+        """The named terms of the loss, averaged over the batches of the step."""
+        names = self.step_terms[-1] if self.step_terms else {}
+        return {
+            f"train/{name}": torch.stack([torch.as_tensor(terms[name]) for terms in self.step_terms]).mean()
+            for name in names
+        }
+
+    @property
+    def width(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def measure(self, outputs: Tensor, examples: Examples, prefix: str) -> dict[str, float]:
+        """Scores of the probabilities."""
+        return class_metrics(outputs, examples, self.classes, self.recipe.evaluate, prefix)
+
+    def keep_epoch(self, files: RunFiles, epoch: int) -> None:
+        """Records the ground distance of the loss, if it has one."""
+        ground = ground_of(self.loss)
+        if ground is not None:
+            record_ground(files.ground, ground, self.classes.names, epoch)
+
+    def run_test(self, splits: Splits, files: RunFiles) -> dict[str, float]:
+        """Scores of the test split; stores its probabilities."""
+        probabilities = outputs_of(self, splits.test)
+        store_predictions(files.predictions, probabilities, splits.test, self.classes, splits.source)
+        return self.measure(probabilities, splits.test, "test")

@@ -1,0 +1,47 @@
+"""A model over a whole split: in chunks, in evaluation mode, shared among processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from monge.data import Examples
+
+if TYPE_CHECKING:
+    from monge.train.task import Task
+
+_AT_ONCE = 500
+
+
+@torch.no_grad()
+def outputs_of(task: Task, examples: Examples, *, rank: int = 0, world_size: int = 1) -> Tensor:
+    """What a task gives for every example, in float32 with the model in evaluation mode.
+
+    Args:
+        task: Holds the model; left in the mode it was in.
+        examples: What goes in.
+        rank: This process; several processes each take a share and every one gets all rows.
+        world_size: Processes.
+
+    Returns:
+        float32 (N, D) on the CPU.
+    """
+    was_training = task.training
+    task.eval()
+    chunks = torch.split(torch.arange(rank, len(examples), world_size), _AT_ONCE)
+    parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
+    task.train(was_training)
+    outputs = torch.cat(parts) if parts else torch.empty(0, task.width, device=task.device)
+    return (outputs if world_size == 1 else _interleave(outputs, len(examples), world_size)).cpu()
+
+
+def _interleave(share: Tensor, total: int, world_size: int) -> Tensor:
+    """Puts the shares of all processes, every `world_size`-th row each, back into one (total, D)."""
+    longest = -(-total // world_size)
+    padded = share.new_zeros(longest, share.shape[1])
+    padded[: len(share)] = share
+    shares = [torch.empty_like(padded) for _ in range(world_size)]
+    torch.distributed.all_gather(shares, padded)
+    return torch.stack(shares, dim=1).flatten(0, 1)[:total]
