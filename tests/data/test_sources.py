@@ -280,5 +280,5 @@ def test_loading_and_listing_never_fetch(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(MongeError, match="monge data get"):
         data.load_images("fashion-mnist")
     names = [source.name for source in data.list_sources()]
-    assert names[:6] == ["mnist", "fashion-mnist", "cifar10", "cifar100", "diamonds", "table"]
+    assert names[:7] == ["mnist", "fashion-mnist", "cifar10", "cifar100", "quality", "diamonds", "table"]
     assert not any(data.is_cached(source.name) for source in data.list_sources())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -18,16 +17,15 @@ QUALITIES = ("none", "slight", "moderate", "strong", "worst")
 _COUNTS = (2000, 300, 1000)
 
 
-def degraded_splits(clean: Splits, source: str, counts: Sequence[int] | None = _COUNTS) -> Splits:
-    """Takes images of a data set and degrades each in one severity by one kind, all equally often.
+def degraded_splits(clean: Splits, *, whole: bool = False) -> Splits:
+    """Takes 20,000, 3,000 and 10,000 images of a data set of ten classes and degrades each by one kind.
 
     What is drawn, images, severities, kinds, strengths and noise, is the same in every run and on every machine.
 
     Args:
-        clean: Grey images; every part is made of the same part here.
-        source: The sentence on the source.
-        counts: How many images of every class to take for train, val and test, or as many as the smallest class has;
-            ``None``: all.
+        clean: Grey images; every part is made of the same part here, by as many of every class, at most as many as the
+            smallest class has.
+        whole: Take every image instead.
 
     Returns:
         Images whose class is their severity, from ``"none"`` to ``"worst"``.
@@ -36,19 +34,22 @@ def degraded_splits(clean: Splits, source: str, counts: Sequence[int] | None = _
         MissingExtraError: Pillow is not installed.
     """
     parts = [cast(ImageSet, part) for part in (clean.train, clean.val, clean.test)]
-    if counts is not None:
-        parts = [_some(part, count) for part, count in zip(parts, counts, strict=True)]
+    if not whole:
+        parts = [_some(part, count) for part, count in zip(parts, _COUNTS, strict=True)]
     train, val, test = (_degraded(part, SPLIT_SEED + place) for place, part in enumerate(parts))
     kinds = " or ".join([", ".join(list(STRENGTHS)[:-1]), list(STRENGTHS)[-1]])
+    how = (
+        f"every part is made of the same part of its source, each image degraded by {kinds} in one of "
+        f"{len(QUALITIES)} severities, all equally often (fixed draw, seed {SPLIT_SEED})"
+    )
+    jpeg = f"compression is JPEG by {jpeg_library()}, and another version may give other bytes"
     return Splits(
         train=train,
         val=val,
         test=test,
         classes=QUALITIES,
-        source=source,
-        definition=f"{len(train):,} train / {len(val):,} val / {len(test):,} test: every part is made of the same part "
-        f"of its source, each image degraded by {kinds} in one of {len(QUALITIES)} severities, all equally often (fixed "
-        f"draw, seed {SPLIT_SEED}); compression is JPEG by {jpeg_library()}, and another version may give other bytes",
+        source=f"{clean.source}; degraded in {len(QUALITIES)} known severities, not a quality-assessment benchmark",
+        definition=f"{len(train):,} train / {len(val):,} val / {len(test):,} test: {how}; {jpeg}",
         ordered=True,
     )
 

@@ -19,6 +19,7 @@ from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
 from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_images
 from monge.data.sources.package import Package, Progress
+from monge.data.sources.quality import degraded_splits
 from monge.data.splits import SPLIT_SEED, split_by_counts
 from monge.data.synthetic.digits import synthetic_splits
 from monge.errors import MongeError
@@ -79,6 +80,14 @@ _SOURCES = {
             size="60,000 images, 161 MB",
             licence="none stated by its makers",
             how="--data FOLDER with the unpacked binary (or python) edition of https://www.cs.toronto.edu/~kriz/cifar.html",
+        ),
+        Source(
+            name="quality",
+            title="Fashion-MNIST degraded in 5 known severities, not a quality-assessment benchmark; 28x28 grey",
+            kinds=("packaged", "path", "synthetic"),
+            size="33,000 images, made of fashion-mnist when it is loaded",
+            licence="MIT",
+            how="monge data get quality (fetches fashion-mnist), or --data FOLDER with the four IDX files of that",
         ),
         Source(
             name="diamonds",
@@ -152,7 +161,12 @@ _SOURCES = {
 }
 TABLES = ("diamonds", "table")
 """The names among them that are tables, which `monge.data.tables.load_table` loads."""
-_PACKAGES: dict[str, Package] = {package.name: package for package in (MNIST_DIGITS, FASHION_MNIST, DIAMONDS)}
+_PACKAGES: dict[str, Package] = {
+    "mnist": MNIST_DIGITS,
+    "fashion-mnist": FASHION_MNIST,
+    "quality": FASHION_MNIST,
+    "diamonds": DIAMONDS,
+}
 
 
 def list_sources() -> list[Source]:
@@ -192,6 +206,8 @@ def load_images(name: str, data: str = "packaged", **options: Any) -> Splits:
         return load_ordinal_images(name, data, options)
     if options and name not in ORDINAL_IMAGES:
         raise MongeError(f"{name} takes no options, found {', '.join(options)}")
+    if name == "quality":
+        return degraded_splits(load_images("fashion-mnist", data), whole=data == "synthetic")
     if data == "synthetic":
         return _synthetic(name)
     if data == "packaged":
@@ -230,7 +246,7 @@ def fetch(name: str, progress: Progress = lambda sentence: None) -> Path:
     """Fetches a packaged data set into the cache; does nothing where a good copy is there.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"`` or ``"diamonds"``.
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too) or ``"diamonds"``.
         progress: Called with one sentence before each step.
 
     Returns:
@@ -246,7 +262,7 @@ def check(name: str) -> int:
     """Verifies the cached files of a packaged data set by their SHA-256.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"`` or ``"diamonds"``.
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too) or ``"diamonds"``.
 
     Returns:
         Bytes that were verified.
@@ -271,7 +287,7 @@ def folder_of(name: str) -> Path:
     """Folder of a packaged data set in the cache, whether it is there yet or not.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"`` or ``"diamonds"``.
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too) or ``"diamonds"``.
 
     Raises:
         MongeError: Unknown name, or not to be had in a package.
@@ -293,7 +309,8 @@ def _source(name: str) -> Source:
 
 def _package(source: Source) -> Package:
     if source.name not in _PACKAGES:
-        raise MongeError(f"no package carries {source.name}: give {source.how}, or --data synthetic")
+        drawn = ", or --data synthetic" if "synthetic" in source.kinds else ""
+        raise MongeError(f"no package carries {source.name}: give {source.how}{drawn}")
     return _PACKAGES[source.name]
 
 
