@@ -103,14 +103,14 @@ def _formula(logits: Tensor, target: Tensor, gaps: Tensor | None) -> Tensor:
 @torch.library.custom_op("monge::cramer_of_logits", mutates_args=())
 def _cramer_of_logits(logits: Tensor, target: Tensor, gaps: Tensor | None, slope: bool) -> tuple[Tensor, Tensor]:
     """Values ``(N,)`` and, if ``slope``, their gradient to the logits ``(N, C)``; else ``(0, C)``."""
-    p = torch.softmax(logits, dim=1, dtype=_wide(logits))
+    wide = logits.to(_wide(logits))
     wrong = None
     if target.is_floating_point():
-        target = _distribution(target, p.dtype)
+        target = _distribution(target, wide.dtype)
     else:
-        target, wrong = _labels(target, p.shape[1])
-    rows = _compiled_rows if compiled_for(p) else _torch_rows
-    value, gradient = rows(p, target, gaps, slope)
+        target, wrong = _labels(target, wide.shape[1])
+    rows = _compiled_rows if compiled_for(wide) else _torch_rows
+    value, gradient = rows(wide, target, gaps, slope)
     return value if wrong is None else value.masked_fill(wrong, torch.nan), gradient
 
 
@@ -174,28 +174,31 @@ def _distribution(target: Tensor, dtype: torch.dtype) -> Tensor:
     return target / total
 
 
-def _torch_rows(p: Tensor, target: Tensor, gaps: Tensor | None, slope: bool) -> tuple[Tensor, Tensor]:
-    if target.is_floating_point():
-        moved = p - target
-    else:
-        column = target.unsqueeze(1)
-        moved = p.scatter_add(1, column, p.new_full((1, 1), -1.0).expand_as(column))
-    moved = torch.cumsum(moved, 1, out=moved)[:, :-1]
-    weighted = moved if gaps is None else moved * gaps
-    value = (moved * weighted).sum(1)
-    if not slope:
-        return value, p.new_empty(0, p.shape[1])
-    before = torch.zeros_like(p)
-    torch.cumsum(weighted, 1, out=before[:, 1:])
-    centre = (p * before).sum(1, keepdim=True).mul_(2.0)
-    return value, torch.sub(centre, before, alpha=2.0, out=before).mul_(p)
+def _torch_rows(logits: Tensor, target: Tensor, gaps: Tensor | None, slope: bool) -> tuple[Tensor, Tensor]:
+    with torch.autocast(device_type=logits.device.type, enabled=False):
+        p = torch.softmax(logits, dim=1)
+        if target.is_floating_point():
+            moved = p - target
+        else:
+            column = target.unsqueeze(1)
+            moved = p.scatter_add(1, column, p.new_full((1, 1), -1.0).expand_as(column))
+        moved = torch.cumsum(moved, 1, out=moved)[:, :-1]
+        weighted = moved if gaps is None else moved * gaps
+        value = (moved * weighted).sum(1)
+        if not slope:
+            return value, p.new_empty(0, p.shape[1])
+        before = torch.zeros_like(p)
+        torch.cumsum(weighted, 1, out=before[:, 1:])
+        centre = (p * before).sum(1, keepdim=True).mul_(2.0)
+        return value, torch.sub(centre, before, alpha=2.0, out=before).mul_(p)
 
 
-def _compiled_rows(p: Tensor, target: Tensor, gaps: Tensor | None, slope: bool) -> tuple[Tensor, Tensor]:
-    from monge.ot.compiled import line
+def _compiled_rows(logits: Tensor, target: Tensor, gaps: Tensor | None, slope: bool) -> tuple[Tensor, Tensor]:
+    from monge.ot.compiled.line import cramer_rows
 
-    value = p.new_empty(len(p))
-    gaps = p.new_ones(1, p.shape[1] - 1) if gaps is None else gaps.contiguous()
-    kernel = line.distribution_rows if target.is_floating_point() else line.index_rows
-    kernel(p.numpy(), target.contiguous().numpy(), gaps.numpy(), value.numpy(), slope=slope)
-    return value, p if slope else p.new_empty(0, p.shape[1])
+    n, classes = logits.shape
+    value, gradient = logits.new_empty(n), logits.new_empty(n if slope else 0, classes)
+    gaps = logits.new_ones(1, classes - 1) if gaps is None else gaps
+    arrays = (logits, logits.amax(1), target, gaps, value, gradient)
+    cramer_rows(*(t.contiguous().numpy() for t in arrays))
+    return value, gradient
