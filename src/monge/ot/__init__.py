@@ -9,9 +9,11 @@ from monge.ot.sinkhorn import sinkhorn
 from monge.ot.transport import Transport
 from monge.ot.tree import cramer_tree, emd_tree
 from monge.ot.variants import sinkhorn_dustbin, sinkhorn_partial, sinkhorn_unbalanced
+from monge.ot.warm_start import WarmStart
 
 __all__ = [
     "Transport",
+    "WarmStart",
     "cramer_line",
     "cramer_line_from_logits",
     "cramer_tree",
