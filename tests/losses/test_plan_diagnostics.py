@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import normalize
 
 from monge.losses import BatchwiseOTLoss, ReleasedSweeps, diagnose_plan
-from monge.losses.plan_diagnostics import reweights_nothing
+from monge.losses.plan_diagnostics import PlanTally
 
 
 def test_uniform_plan() -> None:
@@ -66,19 +66,38 @@ def test_loss_reports_on_its_last_call_without_gradient() -> None:
     assert loss.diagnostics().entropy == pytest.approx(1.0)  # two points leave no choice
 
 
+def reweights_nothing(plan, costs, epsilon: float, support=None) -> bool:
+    tally = PlanTally(gamma=1.0)
+    tally.add(plan, costs, support)
+    return bool(tally.reweights_nothing(scale=1.0, epsilon=epsilon))
+
+
 @pytest.mark.parametrize(("cost", "expected"), [([0.0, 1.0], True), ([0.0, 0.05], False), ([1.0, 1.0], False)])
 def test_a_uniform_plan_matters_only_if_costs_differ(cost: list[float], expected: bool) -> None:
     costs = torch.tensor([cost, cost])
     uniform = torch.full((2, 2), 0.25)
-    assert bool(reweights_nothing(uniform, costs, torch.exp(-costs), None, scale=1.0, epsilon=100.0)) is expected
-    assert not reweights_nothing(torch.eye(2) / 2, costs, torch.exp(-costs), None, scale=1.0, epsilon=100.0)
-    assert not reweights_nothing(uniform, costs, torch.exp(-costs), None, scale=1.0, epsilon=0.2)
+    assert reweights_nothing(uniform, costs, epsilon=100.0) is expected
+    assert not reweights_nothing(torch.eye(2) / 2, costs, epsilon=100.0)
+    assert not reweights_nothing(uniform, costs, epsilon=0.2)
 
 
 def test_costs_of_pairs_that_do_not_count_are_not_looked_at() -> None:
     support = ~torch.eye(2, dtype=torch.bool)
-    costs = 9.0 * torch.eye(2)
-    assert not reweights_nothing(support / 2, costs, torch.exp(-costs), support, scale=1.0, epsilon=100.0)
+    assert not reweights_nothing(support / 2, 9.0 * torch.eye(2), epsilon=100.0, support=support)
+
+
+@pytest.mark.parametrize("with_support", [False, True])
+def test_blocks_of_rows_give_the_figures_of_the_whole(with_support: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    plan, cost = torch.rand(2, 7, 9, generator=generator, dtype=torch.float64)
+    support = torch.rand(7, 9, generator=generator) < 0.7 if with_support else None
+    plan = plan if support is None else plan * support
+    plan = plan / plan.sum()
+    tally = PlanTally(gamma=4.0)
+    for rows in (slice(0, 3), slice(3, 4), slice(4, 7)):
+        tally.add(plan[rows], cost[rows], None if support is None else support[rows])
+    whole = diagnose_plan(plan, cost, support, gamma=4.0)
+    torch.testing.assert_close(torch.stack(list(tally.figures())), torch.stack(list(whole)))
 
 
 def test_a_plan_forced_by_marginals_is_no_ones_fault() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from monge.losses.pairs import PairMasks
 from monge.losses.released import ReleasedSweeps, released_plan
 from monge.ot import sinkhorn
+from monge.ot.warm_start import WarmProblem
 
 PlanGradient = Literal["detach", "kernel", "full"]
 
@@ -22,6 +23,7 @@ def batch_plan(
     gradient: PlanGradient = "detach",
     tol: float = 1e-3,
     sweeps: ReleasedSweeps | None = None,
+    warm: WarmProblem | None = None,
 ) -> Tensor:
     """Plan of least ground cost, less ``epsilon`` times its entropy, between two batches.
 
@@ -38,6 +40,7 @@ def batch_plan(
             ``"full"``: the true one, by the implicit function theorem (through all sweeps with ``sweeps``).
         tol: Marginal error (L1, both sides) at which the plan is accepted.
         sweeps: Run a fixed number of sweeps instead, as the released programs do.
+        warm: Where the potentials of these samples are kept from solve to solve; compiled graphs start cold.
 
     Returns:
         The plan, ``(N, M)``; it sums to 1, or to 0 if no pair counts.
@@ -55,7 +58,8 @@ def batch_plan(
         raise ValueError(f"plan_gradient is one of {', '.join(get_args(PlanGradient))}, found {gradient!r}")
     fixed = ground_cost if gradient == "full" else ground_cost.detach()  # (N, M)
     if sweeps is None:
-        plan = _converged(fixed, masks, epsilon=epsilon, tol=tol, grad="implicit" if gradient == "full" else "none")
+        grad: Literal["implicit", "none"] = "implicit" if gradient == "full" else "none"
+        plan = _converged(fixed, masks, epsilon=epsilon, tol=tol, grad=grad, warm=warm)
     elif masks.balanced:
         plan = released_plan(fixed, sweeps, epsilon=epsilon, support=masks.support)
     else:
@@ -68,14 +72,20 @@ def batch_plan(
 
 
 def _converged(
-    ground_cost: Tensor, masks: PairMasks, *, epsilon: float, tol: float, grad: Literal["implicit", "none"]
+    ground_cost: Tensor,
+    masks: PairMasks,
+    *,
+    epsilon: float,
+    tol: float,
+    grad: Literal["implicit", "none"],
+    warm: WarmProblem | None,
 ) -> Tensor:
     support = masks.support
     if support is None:
-        return sinkhorn(ground_cost, epsilon=epsilon, tol=tol, grad=grad).plan
+        return _solve(ground_cost, None, None, epsilon=epsilon, tol=tol, grad=grad, warm=warm)
     if masks.balanced:
         cost = ground_cost.masked_fill(~support, torch.inf)  # (N, M)
-        return sinkhorn(cost, epsilon=epsilon, tol=tol, grad=grad).plan
+        return _solve(cost, None, None, epsilon=epsilon, tol=tol, grad=grad, warm=warm)
     rows, columns = (support.sum(side, dtype=ground_cost.dtype) for side in (1, 0))  # (N,), (M,)
     total = rows.sum()
     # Rows and columns without a pair carry no mass and keep finite costs. If no pair counts at all, the problem is
@@ -83,4 +93,22 @@ def _converged(
     forbidden = ~support & (rows > 0).unsqueeze(1) & (columns > 0)
     a, b = (torch.where(total > 0, count / total, 1.0 / count.numel()) for count in (rows, columns))
     cost = ground_cost.masked_fill(forbidden, torch.inf)
-    return sinkhorn(cost, a, b, epsilon=epsilon, tol=tol, grad=grad).plan.masked_fill(~support, 0.0)
+    return _solve(cost, a, b, epsilon=epsilon, tol=tol, grad=grad, warm=warm).masked_fill(~support, 0.0)
+
+
+def _solve(
+    cost: Tensor,
+    a: Tensor | None,
+    b: Tensor | None,
+    *,
+    epsilon: float,
+    tol: float,
+    grad: Literal["implicit", "none"],
+    warm: WarmProblem | None,
+) -> Tensor:
+    if warm is None or torch.compiler.is_compiling():
+        return sinkhorn(cost, a, b, epsilon=epsilon, tol=tol, grad=grad).plan
+    init = warm.init(cost, epsilon=epsilon)
+    result = sinkhorn(cost, a, b, epsilon=epsilon, tol=tol, grad=grad, init=init)
+    warm.keep(*(potentials.detach() for potentials in result.potentials))
+    return result.plan

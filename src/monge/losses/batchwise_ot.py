@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from monge.errors import UniformPlanWarning
 from monge.losses.batch_plan import PlanGradient, batch_plan
+from monge.losses.chunked import LossSettings, StreamedPlan, streamed_batchwise_ot
 from monge.losses.pairs import IndicesTuple, Negative, pair_costs, pair_masks
-from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan, reweights_nothing
+from monge.losses.plan_diagnostics import PlanDiagnostics, PlanTally
 from monge.losses.presets import PresetName, Quirks, preset_settings
 from monge.losses.released import ReleasedSweeps
+from monge.ot.warm_start import WarmProblem
 
 # How often (in calls) the module looks whether its plan is uniform; each look waits for the device once.
 _CALLS_BETWEEN_LOOKS = 100
@@ -81,6 +83,7 @@ def batchwise_ot_weights(
     include_self: bool = False,
     tol: float = 1e-3,
     sweeps: ReleasedSweeps | None = None,
+    warm: WarmProblem | None = None,
 ) -> BatchwiseOTTerms:
     """Importance weights T and pair costs M+, M- of a batch against itself or against a reference set [BWOT].
 
@@ -105,6 +108,8 @@ def batchwise_ot_weights(
         include_self: Count the pairs ``(i, i)`` of a batch against itself (as positives at distance 0).
         tol: Marginal error (L1, both sides) at which the plan is accepted.
         sweeps: Run a fixed number of Sinkhorn sweeps, as the released programs do, instead of solving to ``tol``.
+        warm: ``WarmStart.at(ids, ids)`` of the samples: the solve begins from their last potentials and keeps the new
+            ones. Saves iterations; sweeps and compiled graphs do without.
 
     Returns:
         The terms, float32 or float64. ``plan`` carries a gradient only if ``plan_gradient`` is not ``"detach"``.
@@ -126,7 +131,9 @@ def batchwise_ot_weights(
     positive, negative_cost = pair_costs(embeddings, ref_emb, form=negative, margin=margin, pos_margin=pos_margin)
     cost = torch.where(masks.same, positive, negative_cost)  # (N, M)
     ground_cost = torch.exp(-gamma * (cost.detach() if plan_gradient == "detach" else cost))  # (N, M)
-    plan = batch_plan(ground_cost, masks, epsilon=epsilon, gradient=plan_gradient, tol=tol, sweeps=sweeps)  # (N, M)
+    plan = batch_plan(
+        ground_cost, masks, epsilon=epsilon, gradient=plan_gradient, tol=tol, sweeps=sweeps, warm=warm
+    )  # (N, M)
     return BatchwiseOTTerms(plan, positive, negative_cost, cost, ground_cost, masks.same, masks.support)
 
 
@@ -141,6 +148,8 @@ class BatchwiseOTLoss(nn.Module):
     Args:
         power: See `batchwise_ot_loss`.
         half: See `batchwise_ot_loss`.
+        max_pairs: Above this many pairs of batch and reference set the loss works in blocks of at most so many: same
+            value and gradient, each pair computed anew in every pass of the solver. ``None`` means never.
 
     The other arguments are those of `batchwise_ot_weights`.
 
@@ -169,6 +178,7 @@ class BatchwiseOTLoss(nn.Module):
         include_self: bool = False,
         tol: float = 1e-3,
         sweeps: ReleasedSweeps | None = None,
+        max_pairs: int | None = None,
     ) -> None:
         super().__init__()
         if negative not in get_args(Negative) or plan_gradient not in get_args(PlanGradient):
@@ -180,13 +190,18 @@ class BatchwiseOTLoss(nn.Module):
             raise ValueError(
                 "margin, gamma, epsilon and tol must be positive, pos_margin not negative, power at least 1"
             )
+        if max_pairs is not None and (max_pairs < 1 or sweeps is not None or plan_gradient == "full"):
+            raise ValueError(
+                f"max_pairs is {max_pairs}: expected at least 1, beside a plan_gradient of 'detach' or 'kernel' and no "
+                "sweeps, which need the whole plan"
+            )
         self.margin, self.gamma, self.epsilon = margin, gamma, epsilon
         self.negative, self.pos_margin = negative, pos_margin
         # `half` is a method of nn.Module.
         self.power, self.with_half = power, half
         self.plan_gradient, self.include_self = plan_gradient, include_self
-        self.tol, self.sweeps = tol, sweeps
-        self._last: tuple[Tensor, Tensor, Tensor | None] | None = None
+        self.tol, self.sweeps, self.max_pairs = tol, sweeps, max_pairs
+        self._last: tuple[Tensor, Tensor, Tensor | None] | StreamedPlan | None = None
         self._calls = 0
         self._warned = False
 
@@ -215,13 +230,25 @@ class BatchwiseOTLoss(nn.Module):
         indices_tuple: IndicesTuple | None = None,
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
+        *,
+        warm: WarmProblem | None = None,
     ) -> Tensor:
         """Returns the loss, a scalar of dtype float32 or float64; arguments as in `batchwise_ot_weights`."""
-        terms = self.terms(embeddings, labels, indices_tuple, ref_emb, ref_labels)
-        self._last = (terms.plan.detach(), terms.cost.detach(), terms.support)
+        pairs = embeddings.shape[0] * (embeddings if ref_emb is None else ref_emb).shape[0]
+        if self.max_pairs is not None and pairs > self.max_pairs:
+            if indices_tuple is not None:
+                raise ValueError(
+                    f"{pairs} pairs are more than max_pairs={self.max_pairs}, and blocks are made of all pairs: "
+                    "leave out the indices_tuple, or raise max_pairs"
+                )
+            value = self._streamed(embeddings, labels, ref_emb, ref_labels, self.max_pairs, warm)
+        else:
+            terms = self.terms(embeddings, labels, indices_tuple, ref_emb, ref_labels, warm=warm)
+            self._last = (terms.plan.detach(), terms.cost.detach(), terms.support)
+            value = batchwise_ot_loss(terms, power=self.power, half=self.with_half)
         if not torch.compiler.is_compiling():
-            self._look(terms)
-        return batchwise_ot_loss(terms, power=self.power, half=self.with_half)
+            self._look()
+        return value
 
     def terms(
         self,
@@ -230,8 +257,10 @@ class BatchwiseOTLoss(nn.Module):
         indices_tuple: IndicesTuple | None = None,
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
+        *,
+        warm: WarmProblem | None = None,
     ) -> BatchwiseOTTerms:
-        """Returns plan and pair costs under this loss's settings; arguments as in `batchwise_ot_weights`."""
+        """Returns plan and costs of all pairs under this loss's settings; arguments as in `batchwise_ot_weights`."""
         return batchwise_ot_weights(
             embeddings,
             labels,
@@ -247,6 +276,7 @@ class BatchwiseOTLoss(nn.Module):
             include_self=self.include_self,
             tol=self.tol,
             sweeps=self.sweeps,
+            warm=warm,
         )
 
     def diagnostics(self) -> PlanDiagnostics:
@@ -257,19 +287,55 @@ class BatchwiseOTLoss(nn.Module):
         """
         if self._last is None:
             raise RuntimeError("diagnostics() describes the last call, and the loss has not been called yet")
-        plan, cost, support = self._last
-        return diagnose_plan(plan, cost, support, gamma=self.gamma)
+        return self._tally(self._last).figures()
 
-    def _look(self, terms: BatchwiseOTTerms) -> None:
+    def _tally(self, last: tuple[Tensor, Tensor, Tensor | None] | StreamedPlan) -> PlanTally:
+        if isinstance(last, StreamedPlan):
+            return last.tally()
+        tally = PlanTally(self.gamma)
+        tally.add(*last)
+        return tally
+
+    def _streamed(
+        self,
+        embeddings: Tensor,
+        labels: Tensor | None,
+        ref_emb: Tensor | None,
+        ref_labels: Tensor | None,
+        max_pairs: int,
+        warm: WarmProblem | None,
+    ) -> Tensor:
+        settings = LossSettings(
+            margin=self.margin,
+            gamma=self.gamma,
+            epsilon=self.epsilon,
+            negative=self.negative,
+            pos_margin=self.pos_margin,
+            power=self.power,
+            factor=0.5 if self.with_half else 1.0,
+            kernel=self.plan_gradient == "kernel",
+            tol=self.tol,
+        )
+        value, self._last = streamed_batchwise_ot(
+            embeddings,
+            labels,
+            ref_emb,
+            ref_labels,
+            settings,
+            include_self=self.include_self,
+            max_pairs=max_pairs,
+            warm=warm,
+        )
+        return value
+
+    def _look(self) -> None:
         # Reading the answer waits for the device, so this looks only now and then, and never again once it has warned.
         due = self._calls % _CALLS_BETWEEN_LOOKS == 0
         self._calls += 1
-        if self._warned or not due:
+        if self._warned or not due or self._last is None:
             return
         scale = self.margin if self.negative == "hinge_sq_dist" else self.margin**2
-        if reweights_nothing(
-            terms.plan, terms.cost, terms.ground_cost, terms.support, scale=scale, epsilon=self.epsilon
-        ):
+        if self._tally(self._last).reweights_nothing(scale=scale, epsilon=self.epsilon):
             self._warned = True
             warnings.warn(
                 "the transport plan is within 2 % of uniform, so hard and easy pairs weigh the same: lower epsilon "

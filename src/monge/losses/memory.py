@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from monge.losses.pairs import IndicesTuple
+from monge.ot.warm_start import WarmStart
 
 
 class CrossBatchMemory(nn.Module):
@@ -31,6 +32,8 @@ class CrossBatchMemory(nn.Module):
         warmup_steps: Training calls at the start during which nothing is remembered, because embeddings still move
             too fast to be of use later.
         memory_weight: Weight of the batch-against-queue term.
+        warm_start: Begin each transport solve against the queue from the last potentials of the slots that have not
+            changed hands. The loss must take ``warm=``, as `monge.losses.BatchwiseOTLoss` does.
 
     Raises:
         ValueError: A size that is not positive, or a negative number of steps.
@@ -58,6 +61,7 @@ class CrossBatchMemory(nn.Module):
         *,
         warmup_steps: int = 0,
         memory_weight: float = 1.0,
+        warm_start: bool = False,
     ) -> None:
         super().__init__()
         if embedding_dim < 1 or size < 1 or warmup_steps < 0:
@@ -70,6 +74,7 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("queue_labels", torch.zeros(size, dtype=torch.long))  # (size,)
         for name in ("pointer", "filled", "steps"):
             self.register_buffer(name, torch.zeros((), dtype=torch.long))
+        self.warm = WarmStart(size) if warm_start else None
         # Host copies of `filled` and `steps`, so that slicing the queue never waits for the device.
         self._filled, self._steps = 0, 0
         self.register_load_state_dict_post_hook(CrossBatchMemory._count_again)  # type: ignore[no-untyped-call]
@@ -87,7 +92,10 @@ class CrossBatchMemory(nn.Module):
             # A copy, because the queue changes in place before the backward pass reads these.
             past = self.queue[: self._filled].to(embeddings.dtype, copy=True)
             past_labels = self.queue_labels[: self._filled]
-            value = value + self.memory_weight * self.loss(embeddings, labels, None, past, past_labels)
+            started = {}
+            if self.warm is not None and self.training:
+                started["warm"] = self.warm.at(None, torch.arange(self._filled))
+            value = value + self.memory_weight * self.loss(embeddings, labels, None, past, past_labels, **started)
         if self.training:
             self._remember(embeddings.detach(), labels)
         return value
@@ -97,6 +105,8 @@ class CrossBatchMemory(nn.Module):
         for buffer in (self.queue, self.queue_labels, self.pointer, self.filled, self.steps):
             buffer.zero_()
         self._filled, self._steps = 0, 0
+        if self.warm is not None:
+            self.warm.reset()
 
     @torch.no_grad()
     def _remember(self, embeddings: Tensor, labels: Tensor) -> None:
@@ -109,6 +119,8 @@ class CrossBatchMemory(nn.Module):
         places = (self.pointer + torch.arange(count, device=self.queue.device)) % self.size  # (N,)
         self.queue.index_copy_(0, places, embeddings.to(self.queue))
         self.queue_labels.index_copy_(0, places, labels.to(self.queue_labels))
+        if self.warm is not None:
+            self.warm.forget(places)
         self.pointer.copy_((self.pointer + count) % self.size)
         self._filled = min(self.size, self._filled + count)
         self.filled.fill_(self._filled)

@@ -71,6 +71,22 @@ def pair_masks(
     if indices_tuple is not None:
         positive, negative = named_pairs(indices_tuple, n, m, device)
         return PairMasks(positive, positive | negative, balanced=False)
+    labels, ref_labels = checked_labels(n, m, labels, ref_labels)
+    same = labels.to(device).unsqueeze(1) == ref_labels.to(device).unsqueeze(0)  # (N, M)
+    support = ~torch.eye(n, dtype=torch.bool, device=device) if exclude_diagonal else None  # (N, M)
+    return PairMasks(same, support, balanced=True)
+
+
+def checked_labels(n: int, m: int, labels: Tensor | None, ref_labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Labels of a batch and its reference set (``None``: those of the batch), once there is one for each embedding.
+
+    Raises:
+        ValueError: Labels are missing or have the wrong shape.
+
+    Example:
+        >>> checked_labels(2, 2, torch.tensor([0, 1]), None)
+        (tensor([0, 1]), tensor([0, 1]))
+    """
     if labels is None:
         raise ValueError("labels are needed unless an indices_tuple says which pairs are positive and negative")
     ref_labels = labels if ref_labels is None else ref_labels
@@ -79,9 +95,7 @@ def pair_masks(
             f"labels need one entry per embedding: found {tuple(labels.shape)} and {tuple(ref_labels.shape)}, "
             f"expected {(n,)} and {(m,)}"
         )
-    same = labels.to(device).unsqueeze(1) == ref_labels.to(device).unsqueeze(0)  # (N, M)
-    support = ~torch.eye(n, dtype=torch.bool, device=device) if exclude_diagonal else None  # (N, M)
-    return PairMasks(same, support, balanced=True)
+    return labels, ref_labels
 
 
 def named_pairs(indices_tuple: IndicesTuple, n: int, m: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -144,11 +158,55 @@ def pair_costs(
         >>> positive[0].tolist(), negative[0].tolist()
         ([0.0, 0.25], [1.0, 0.75])
     """
+    return hinges(pairwise_cost(embeddings, ref_emb), form=form, margin=margin, pos_margin=pos_margin)
+
+
+def hinges(squared: Tensor, *, form: Negative, margin: float, pos_margin: float) -> tuple[Tensor, Tensor]:
+    """M+ and M- of pairs at given squared distances, each of the shape of ``squared``; arguments as in `pair_costs`.
+
+    Raises:
+        ValueError: An unknown form.
+
+    Example:
+        >>> hinges(torch.tensor([0.25]), form="dist_hinge_sq", margin=1.5, pos_margin=0.25)
+        (tensor([0.0625]), tensor([1.]))
+    """
     if form == "hinge_sq_dist":
-        squared = pairwise_cost(embeddings, ref_emb, metric="sqeuclidean")  # (N, M)
         positive = torch.relu(squared - pos_margin) if pos_margin else squared
         return positive, torch.relu(margin - squared)
     if form == "dist_hinge_sq":
-        distance = pairwise_cost(embeddings, ref_emb, metric="euclidean")  # (N, M)
+        distance = _root(squared)
         return torch.relu(distance - pos_margin).square(), torch.relu(margin - distance).square()
     raise ValueError(f"negative is one of {', '.join(get_args(Negative))}, found {form!r}")
+
+
+def hinge_slopes(squared: Tensor, same: Tensor, *, form: Negative, margin: float, pos_margin: float) -> Tensor:
+    """Derivative of the pair costs to the squared distances, for passes that autograd does not see.
+
+    Args:
+        squared: Squared distances, ``(N, M)``.
+        same: True at positive pairs, bool ``(N, M)``.
+        form: As in `pair_costs`.
+        margin: As in `pair_costs`.
+        pos_margin: As in `pair_costs`.
+
+    Returns:
+        ``(N, M)``; 0 where a hinge is at rest, and at coinciding points, where only its product with their difference
+        counts.
+
+    Example:
+        >>> squared, same = torch.tensor([0.25, 0.25, 4.0]), torch.tensor([True, False, False])
+        >>> hinge_slopes(squared, same, form="hinge_sq_dist", margin=1.0, pos_margin=0.0)
+        tensor([ 1., -1., -0.])
+    """
+    if form == "hinge_sq_dist":
+        return torch.where(same, (squared > pos_margin).to(squared), -(squared < margin).to(squared))
+    distance = _root(squared)
+    violation = torch.where(same, torch.relu(distance - pos_margin), -torch.relu(margin - distance))
+    return torch.where(distance > 0, violation / torch.where(distance > 0, distance, 1.0), 0.0)
+
+
+def _root(squared: Tensor) -> Tensor:
+    # The inner where keeps the square root away from 0, where its derivative is infinite.
+    apart = squared > 0
+    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)

@@ -1,0 +1,339 @@
+"""The batch-wise OT loss in blocks of rows: exact value and gradient, and never a matrix of all pairs.
+
+Costs come anew from embeddings and labels whenever a block is needed: in each pass of the solver, and once more for the
+value. That last pass also makes the gradient, for with the plan fixed it is a sum over blocks:
+``dL/dx_i = 2 sum_j W_ij (x_i - y_j)`` with ``W = dL/d(d^2)``, and the same with the opposite sign for ``y_j``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from monge.losses.pairs import Negative, checked_labels, hinge_slopes, hinges
+from monge.losses.plan_diagnostics import PlanTally
+from monge.ot.convergence import report_unconverged
+from monge.ot.streaming import row_blocks, stream_potentials, stream_transform
+from monge.ot.warm_start import WarmProblem
+
+
+class LossSettings(NamedTuple):
+    """What the value of a batch depends on beside the batch; see `monge.losses.batchwise_ot_weights`.
+
+    Attributes:
+        factor: 1/2, or 1 for the released programs.
+        kernel: Differentiate the plan's kernel with its scalings held, instead of nothing of the plan.
+    """
+
+    margin: float
+    gamma: float
+    epsilon: float
+    negative: Negative
+    pos_margin: float
+    power: float
+    factor: float
+    kernel: bool
+    tol: float
+
+
+@dataclass(frozen=True)
+class StreamedPairs:
+    """All pairs of two sets, made in blocks of rows.
+
+    Attributes:
+        x: Embeddings of the rows, ``(N, D)``, float32 or float64, centred.
+        y: Embeddings of the columns, ``(M, D)``.
+        x_labels: ``(N,)``.
+        y_labels: ``(M,)``.
+        places: For a batch against itself, which sample each row and each column is; pairs of a sample with itself lie
+            at distance 0.
+        include_self: Whether those pairs count.
+        max_pairs: Most pairs at a time; one row at least is made.
+        settings: Of the loss.
+    """
+
+    x: Tensor
+    y: Tensor
+    x_labels: Tensor
+    y_labels: Tensor
+    places: tuple[Tensor, Tensor] | None
+    include_self: bool
+    max_pairs: int
+    settings: LossSettings
+
+    @property
+    def per_block(self) -> int:
+        """Rows in a block."""
+        return max(1, self.max_pairs // len(self.y))
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of rows that cover all of them."""
+        return row_blocks(len(self.x), self.per_block)
+
+    def transposed(self) -> StreamedPairs:
+        """Rows and columns exchanged."""
+        places = None if self.places is None else (self.places[1], self.places[0])
+        return replace(self, x=self.y, y=self.x, x_labels=self.y_labels, y_labels=self.x_labels, places=places)
+
+    def part(self, rows: Tensor, columns: Tensor) -> StreamedPairs:
+        """The pairs of some rows with some columns."""
+        places = None if self.places is None else (self.places[0][rows], self.places[1][columns])
+        return replace(
+            self,
+            x=self.x[rows],
+            y=self.y[columns],
+            x_labels=self.x_labels[rows],
+            y_labels=self.y_labels[columns],
+            places=places,
+        )
+
+    def squared(self, rows: slice) -> Tensor:
+        """Squared distances of a block, ``(K, M)``."""
+        x, y = self.x[rows], self.y
+        squared = torch.addmm(y.square().sum(1), x, y.T, alpha=-2.0)  # (K, M)
+        squared = squared.add_(x.square().sum(1, keepdim=True)).clamp_min_(0.0)
+        own = self.own(rows)
+        return squared if own is None else squared.masked_fill_(own, 0.0)
+
+    def own(self, rows: slice) -> Tensor | None:
+        """True at the pairs of a sample with itself, bool ``(K, M)``; ``None`` for two sets."""
+        return None if self.places is None else self.places[0][rows].unsqueeze(1) == self.places[1]
+
+    def same(self, rows: slice) -> Tensor:
+        """True at positive pairs, bool ``(K, M)``."""
+        return self.x_labels[rows].unsqueeze(1) == self.y_labels
+
+    def cost(self, squared: Tensor, same: Tensor) -> Tensor:
+        """Pair costs M, ``(K, M)``."""
+        form, margin, pos_margin = self.settings.negative, self.settings.margin, self.settings.pos_margin
+        positive, negative = hinges(squared, form=form, margin=margin, pos_margin=pos_margin)
+        return torch.where(same, positive, negative)
+
+    def ground_cost(self, rows: slice, cost: Tensor | None = None) -> Tensor:
+        """``exp(-gamma M)``, ``(K, M)``; infinite where a pair does not count."""
+        cost = self.cost(self.squared(rows), self.same(rows)) if cost is None else cost
+        ground = cost.mul(-self.settings.gamma).exp_()
+        own = None if self.include_self else self.own(rows)
+        return ground if own is None else ground.masked_fill_(own, torch.inf)
+
+    def half_step(self, rows: Tensor, columns: Tensor, g: Tensor) -> Tensor:
+        """Soft c-transform of the potentials of some columns, at some rows."""
+        part = self.part(rows, columns)
+        return stream_transform(
+            part.ground_cost, g, rows=len(rows), per_block=part.per_block, epsilon=self.settings.epsilon
+        )
+
+
+class StreamedPlan(NamedTuple):
+    """The plan of streamed pairs, ``exp((f_i + g_j - G_ij) / epsilon) / (N M)``; ``f (N,)``, ``g (M,)``."""
+
+    pairs: StreamedPairs
+    f: Tensor
+    g: Tensor
+
+    def rows(self, rows: slice, ground_cost: Tensor) -> Tensor:
+        """Rows of the plan, ``(K, M)``, from their ground costs."""
+        exponent = (self.f[rows].unsqueeze(1) + self.g).sub_(ground_cost).div_(self.pairs.settings.epsilon)
+        return exponent.exp_().div_(len(self.f) * len(self.g))
+
+    @torch.no_grad()
+    def tally(self) -> PlanTally:
+        """Figures on the plan, in one more pass."""
+        tally = PlanTally(self.pairs.settings.gamma)
+        for rows in self.pairs.blocks():
+            cost = self.pairs.cost(self.pairs.squared(rows), self.pairs.same(rows))
+            ground_cost = self.pairs.ground_cost(rows, cost)
+            support = None if self.pairs.places is None or self.pairs.include_self else torch.isfinite(ground_cost)
+            tally.add(self.rows(rows, ground_cost), cost, support)
+        return tally
+
+
+def streamed_batchwise_ot(
+    embeddings: Tensor,
+    labels: Tensor | None,
+    ref_emb: Tensor | None,
+    ref_labels: Tensor | None,
+    settings: LossSettings,
+    *,
+    include_self: bool,
+    max_pairs: int,
+    warm: WarmProblem | None = None,
+) -> tuple[Tensor, StreamedPlan]:
+    """The batch-wise OT loss without a matrix of all pairs.
+
+    Args:
+        embeddings: Floats ``(N, D)``; half precision is computed in float32.
+        labels: ``(N,)``.
+        ref_emb: Floats ``(M, D)``; ``None`` means the batch against itself.
+        ref_labels: ``(M,)``.
+        settings: Of the loss.
+        include_self: Count the pairs of a sample with itself.
+        max_pairs: Most pairs made at a time; at least one row of the smaller set is made.
+        warm: Where the potentials of these samples are kept.
+
+    Returns:
+        The loss, a scalar that can be differentiated once, and the plan.
+
+    Raises:
+        ValueError: Shapes that do not fit, or missing labels.
+
+    Example:
+        >>> settings = LossSettings(1.0, 10.0, 0.2, "hinge_sq_dist", 0.0, 1.0, 0.5, False, 1e-3)
+        >>> x, labels = torch.tensor([[0.0, 0.0], [0.6, 0.0]]), torch.tensor([0, 1])
+        >>> value, _ = streamed_batchwise_ot(x, labels, None, None, settings, include_self=False, max_pairs=2)
+        >>> value  # 1/2 (1 - 0.36)
+        tensor(0.3200)
+    """
+    if ref_emb is not None and ref_labels is None:
+        raise ValueError("ref_emb came without ref_labels: pass both, or an indices_tuple")
+    reference, against_itself = embeddings if ref_emb is None else ref_emb, ref_emb is None
+    if reference.dim() != 2 or embeddings.dim() != 2 or embeddings.shape[1] != reference.shape[1]:
+        found = f"{tuple(embeddings.shape)} and {tuple(reference.shape)}"
+        raise ValueError(f"embeddings have shapes {found}: expected (N, D) and (M, D)")
+    labels, ref_labels = checked_labels(len(embeddings), len(reference), labels, ref_labels)
+    first, second = (embeddings, labels), (reference, ref_labels)
+    # Blocks run along the larger set, so that a row has the length of the smaller one. The problem is symmetric.
+    if len(embeddings) < len(reference):
+        first, second, warm = second, first, None if warm is None else warm.transposed()
+    result = torch.promote_types(torch.promote_types(embeddings.dtype, reference.dtype), torch.float32)
+    # One rounding of G / epsilon must not move an entry of the plan by more than a tenth of the tolerance.
+    dtype = torch.float64 if 2.0**-24 / settings.epsilon > 0.1 * settings.tol else result
+    with torch.autocast(device_type=embeddings.device.type, enabled=False):
+        (x, x_labels), (y, y_labels) = [(one.to(dtype), marks.to(one.device)) for one, marks in (first, second)]
+        eager = not torch.compiler.is_compiling()
+        pairs = stream_pairs(
+            x.detach(), y.detach(), x_labels, y_labels, settings, against_itself, include_self, max_pairs
+        )
+        start = None
+        if warm is not None and eager:
+            start = warm.columns(x.detach(), len(x), len(y), pairs.half_step, pairs.transposed().half_step)
+        differentiate = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
+        value, f, g, error, _, _ = _value_and_gradient(
+            x,
+            None if against_itself else y,
+            x_labels,
+            y_labels,
+            start,
+            *settings,
+            include_self,
+            max_pairs,
+            differentiate,
+        )
+    report_unconverged(error, settings.tol, "warn")
+    if warm is not None and eager:
+        warm.keep(f, g)
+    return value.to(result), StreamedPlan(pairs, f, g)
+
+
+def stream_pairs(
+    x: Tensor,
+    y: Tensor,
+    x_labels: Tensor,
+    y_labels: Tensor,
+    settings: LossSettings,
+    against_itself: bool,
+    include_self: bool,
+    max_pairs: int,
+) -> StreamedPairs:
+    """Pairs of two sets, or of one with itself, from embeddings as they are; arguments as in `StreamedPairs`."""
+    # Distances do not change with the origin, but |x|^2 + |y|^2 - 2xy loses digits far away from it.
+    centre = x.mean(0)
+    x, y = x - centre, y - centre
+    places = torch.arange(len(x), device=x.device)
+    own = (places, places) if against_itself else None
+    return StreamedPairs(x, x if against_itself else y, x_labels, y_labels, own, include_self, max_pairs, settings)
+
+
+@torch.library.custom_op("monge::streamed_batchwise_ot", mutates_args=())
+def _value_and_gradient(
+    x: Tensor,
+    y: Tensor | None,
+    x_labels: Tensor,
+    y_labels: Tensor,
+    start: Tensor | None,
+    margin: float,
+    gamma: float,
+    epsilon: float,
+    negative: str,
+    pos_margin: float,
+    power: float,
+    factor: float,
+    kernel: bool,
+    tol: float,
+    include_self: bool,
+    max_pairs: int,
+    differentiate: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Value, potentials, marginal error and the gradients to both sets: one call that a compiled graph can hold."""
+    form = cast(Negative, negative)
+    settings = LossSettings(margin, gamma, epsilon, form, pos_margin, power, factor, kernel, tol)
+    against_itself = y is None
+    pairs = stream_pairs(x, x if y is None else y, x_labels, y_labels, settings, y is None, include_self, max_pairs)
+    found = stream_potentials(
+        pairs.ground_cost,
+        x.new_zeros(len(pairs.y)) if start is None else start,
+        rows=len(x),
+        per_block=pairs.per_block,
+        epsilon=epsilon,
+        spread=1.0,
+        tol=tol,
+        warm=start is not None,
+    )
+    value, grad_x, grad_y = _sum_over_blocks(StreamedPlan(pairs, found.f, found.g), differentiate)
+    if against_itself:
+        grad_x, grad_y = grad_x + grad_y, grad_y.new_empty(0)
+    return value, found.f, found.g, x.new_tensor(found.error), grad_x, grad_y
+
+
+def _sum_over_blocks(plan: StreamedPlan, differentiate: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss under a plan, a scalar, and its gradients ``(N, D)`` and ``(M, D)``, all 0 if not asked for."""
+    pairs, (x, y), settings = plan.pairs, (plan.pairs.x, plan.pairs.y), plan.pairs.settings
+    value, grad_x, grad_y = x.new_zeros(()), torch.zeros_like(x), torch.zeros_like(y)
+    for rows in pairs.blocks():
+        squared, same = pairs.squared(rows), pairs.same(rows)  # (K, M)
+        cost = pairs.cost(squared, same)
+        weights = plan.rows(rows, pairs.ground_cost(rows, cost)).mul_(settings.factor)
+        value += (weights * cost.pow(settings.power)).sum()
+        if differentiate:
+            slope = _slope(weights, squared, same, cost, settings)
+            grad_x[rows] = 2.0 * (slope.sum(1, keepdim=True) * x[rows] - slope @ y)
+            grad_y += 2.0 * (slope.sum(0).unsqueeze(1) * y - slope.T @ x[rows])
+    return value, grad_x, grad_y
+
+
+def _slope(weights: Tensor, squared: Tensor, same: Tensor, cost: Tensor, settings: LossSettings) -> Tensor:
+    """``W``, the derivative of the loss to the squared distances of a block, ``(K, M)``."""
+    power, margin, pos_margin = settings.power, settings.margin, settings.pos_margin
+    outer = weights if power == 1.0 else power * weights * cost.pow(power - 1.0)
+    if settings.kernel:
+        ground_cost = torch.exp(-settings.gamma * cost)
+        outer = outer + settings.gamma / settings.epsilon * weights * ground_cost * cost.pow(power)
+    return outer * hinge_slopes(squared, same, form=settings.negative, margin=margin, pos_margin=pos_margin)
+
+
+@_value_and_gradient.register_fake
+def _(x: Tensor, y: Tensor | None, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    other = x if y is None else y
+    gradient = x.new_empty(0) if y is None else torch.empty_like(y)
+    return x.new_empty(()), x.new_empty(len(x)), x.new_empty(len(other)), x.new_empty(()), torch.empty_like(x), gradient
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.against_itself = inputs[1] is None
+    ctx.save_for_backward(output[4], output[5])
+
+
+def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+    grad_x, grad_y = ctx.saved_tensors
+    nothing = (None,) * 15
+    if grad is None:
+        return None, None, *nothing
+    return grad * grad_x, None if ctx.against_itself else grad * grad_y, *nothing
+
+
+_value_and_gradient.register_autograd(_backward, setup_context=_save)
