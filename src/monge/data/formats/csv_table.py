@@ -161,7 +161,7 @@ def _names(path: Path, line: int, fields: list[str]) -> list[str]:
 
 
 def _ragged(path: Path, line: int, fields: list[str], names: list[str]) -> DataFormatError:
-    found, expected = f"{len(fields)} fields", f"{len(names)} as in the header"
+    found, expected = f"{len(fields)} field{'s' * (len(fields) != 1)}", f"{len(names)} as in the header"
     if len(fields) < len(names):
         return DataFormatError(
             path, f"line {line}", found, expected, f"{names[len(fields)]!r} is the first without one"

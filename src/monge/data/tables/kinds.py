@@ -14,8 +14,8 @@ from monge.errors import DataFormatError
 
 Kind = Literal["numeric", "categorical"]
 
-# A text column with this share of numbers is one of numbers with mistakes in it, not one of categories.
-_MOSTLY = 0.9
+# A text column with at most one stranger in so many values is one of numbers with mistakes in it.
+_ONE_IN = 10
 # Squares of larger ones would not fit when the column is standardised.
 _LARGEST = 1e100
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
@@ -56,7 +56,7 @@ def kind_of(table: Table, name: str) -> Kind | None:
     if not strange:
         return "numeric"
     advice = f"correct it, or declare kinds: {{{name}: categorical}}"
-    if counts[strange].sum() <= (1 - _MOSTLY) * counts[present].sum():
+    if counts[strange].sum() * _ONE_IN <= counts[present].sum():
         others = int(counts[present].sum() - counts[strange].sum())
         expected = f"a number like {others} others of this column"
         raise _bad_cell(table, name, column, strange[0], expected, advice)

@@ -143,7 +143,7 @@ def _columns_and_classes(tables: Sequence[Table], options: TableOptions) -> tupl
                 kinds[name] = kind
     if empty:
         told = f"{first.path.name}: left out, since they hold no value: {names_in_words(empty)}"
-        warnings.warn(told, UserWarning, stacklevel=4)
+        warnings.warn(told, UserWarning, stacklevel=5)
     if not kinds:
         raise DataFormatError(first.path, "", f"no column beside {options.target!r}", "at least one with features")
     _warn_of_row_numbers(first, kinds)
@@ -155,10 +155,8 @@ def _warn_of_row_numbers(table: Table, kinds: Mapping[str, Kind]) -> None:
     for name, kind in kinds.items():
         numbers = numbers_of(table, name) if kind == "numeric" and len(table) > 2 else np.zeros(2)
         if (np.diff(numbers) == 1).all():
-            told = (
-                f"{table.path.name}: column {name!r} counts the rows: if it is no measurement, leave it out with drop"
-            )
-            warnings.warn(told, UserWarning, stacklevel=5)
+            told = f"{table.path.name}: column {name!r} counts the rows: if it measures nothing, leave it out with drop"
+            warnings.warn(told, UserWarning, stacklevel=6)
 
 
 def _splits(
@@ -172,9 +170,8 @@ def _splits(
     """Encodes the parts by what the first one, training, teaches."""
     for (table, rows), part in zip(parts, ("train", "val", "test"), strict=True):
         if not len(rows):
-            raise DataFormatError(
-                table.path, "", f"{len(table)} rows, which leave none for {part}", "more of each class"
-            )
+            found = f"{len(table)} rows, which leave none for {part}"
+            raise DataFormatError(table.path, "", found, "more rows of every class")
     encoding = TableEncoding.fit(parts[0][0], kinds, parts[0][1])
     # Two parts may come from one table, which is encoded once.
     whole = {id(table): _encoded(table, encoding, classes, options.target) for table, _ in parts}
@@ -182,7 +179,7 @@ def _splits(
     never = [name for number, name in enumerate(classes.names) if number not in set(train.labels.tolist())]
     if never:
         told = f"{parts[0][0].path.name}: no training row has the class {names_in_words(never)}"
-        warnings.warn(told, UserWarning, stacklevel=4)
+        warnings.warn(told, UserWarning, stacklevel=5)
     width = len(encoding.features)
     columns = f"{len(kinds)} column{'s' * (len(kinds) > 1)} as {width} feature{'s' * (width > 1)}"
     order = f"{options.target}: {(' < ' if classes.ordered else ', ').join(classes.names)}"
