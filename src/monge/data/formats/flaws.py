@@ -8,7 +8,7 @@ from pathlib import Path
 from monge.data.formats.sniff import shown
 from monge.errors import DataFormatError
 
-_NAMED = 5
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Flaws:
         >>> flaws.note("missing pictures", Path("a/2.jpg"), "", "no such file", "a picture")
         >>> flaws.settle()
         >>> flaws.told()
-        ['2 missing pictures (1.jpg, 2.jpg)']
+        ['missing pictures: 2 (1.jpg, 2.jpg)']
         >>> flaws.strict = True
         >>> flaws.settle()
         Traceback (most recent call last):
@@ -77,16 +77,15 @@ class Flaws:
             return
         kind, flaws = next(iter(self.found.items()))
         first = flaws[0]
-        others = f", one of {_counted(kind, flaws)}" if len(flaws) > 1 else ""
+        others = f", one of {len(flaws):,} {kind} ({_places(flaws)})" if len(flaws) > 1 else ""
         hint = "strict=false leaves such entries out"
         raise DataFormatError(shown(first.path), first.where, first.found + others, first.expected, hint)
 
     def told(self) -> list[str]:
         """Each kind with its number and the first few places."""
-        return [_counted(kind, flaws) for kind, flaws in self.found.items()]
+        return [f"{kind}: {len(flaws):,} ({_places(flaws)})" for kind, flaws in self.found.items()]
 
 
-def _counted(kind: str, flaws: list[Flaw]) -> str:
-    places = ", ".join(str(flaw) for flaw in flaws[:_NAMED])
+def _places(flaws: list[Flaw]) -> str:
     more = f" and {len(flaws) - _NAMED:,} more" if len(flaws) > _NAMED else ""
-    return f"{len(flaws):,} {kind} ({places}{more})"
+    return ", ".join(str(flaw) for flaw in flaws[:_NAMED]) + more

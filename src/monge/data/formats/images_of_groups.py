@@ -70,7 +70,7 @@ def read_images_of_groups(folder: str | Path, flaws: Flaws) -> GroupFaces:
         >>> faces.photographs, faces.boxes.shape[1]
         (6, 3)
     """
-    place = find_place(folder, lambda place: bool(_annotations(place)), f"folders with {ANNOTATIONS}")
+    place = find_place(folder, lambda place: bool(_annotations(place)), f"{ANNOTATIONS} in Fam2a/, Group4a/ and so on")
     faces = GroupFaces()
     boxes: dict[tuple[Path, Box, int], None] = {}
     for file in _annotations(place):

@@ -7,7 +7,6 @@ are counted and passed over, and not refused.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.data.formats.places import find_place, pictures_in
+from monge.data.formats.places import PICTURE_ENDINGS, find_place, pictures_in
+from monge.data.formats.sniff import names_in
 
 FGNET_COUNTS = (1_002, 82)
 UTKFACE_COUNT = 23_708
@@ -102,7 +102,7 @@ def _utkface(name: str) -> tuple[int, int] | None:
 
 
 def _any(place: Path, parse: Parse) -> bool:
-    return os.path.isdir(place) and any(parse(name) for name in pictures_in(place))
+    return any(parse(name) for name in names_in(place) if name.lower().endswith(PICTURE_ENDINGS))
 
 
 def _read(places: list[Path], parse: Parse) -> NamedAges:

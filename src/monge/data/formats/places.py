@@ -49,8 +49,7 @@ def find_place(folder: str | Path, holds: Callable[[Path], bool], expected: str)
     if below:
         found = "it in " + " and ".join(shown(place) for place in below)
         raise DataFormatError(shown(folder), "", found, f"one folder with {expected}", "name the one you mean")
-    near = [place for place in (folder.parent, *folders_in(folder.parent)) if holds(place)]
-    hint = f"there is one in {shown(near[0])}" if near else _archive_hint(folder)
+    hint = _archive_hint(folder) or _nearby(folder, holds) or "check the path"
     raise DataFormatError(shown(folder), "", "none", f"{expected}, here or one level below", hint)
 
 
@@ -127,4 +126,9 @@ def is_plain_name(name: str) -> bool:
 
 def _archive_hint(folder: Path) -> str:
     packed = [name for name in names_in(folder) if name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".rar"))]
-    return f"unpack {shown(packed[0])} first" if packed else "check the path"
+    return f"unpack {shown(packed[0])} first" if packed else ""
+
+
+def _nearby(folder: Path, holds: Callable[[Path], bool]) -> str:
+    near = [place for place in (folder.parent, *folders_in(folder.parent)) if holds(place)]
+    return f"there is one in {shown(near[0])}" if near else ""

@@ -104,7 +104,7 @@ def _parts(
     how = f"{' and '.join(ava.LISTS.values())}; val is 10 % of every label of training ({DRAWN})"
     remarks = []
     if neither := len(labels) - len(lists.train) - len(lists.test):
-        remarks.append(f"dropped: {neither:,} pictures in neither list")
+        remarks.append(f"dropped pictures in neither list: {neither:,}")
     if lists.unknown:
-        remarks.append(f"passed over: {lists.unknown:,} ids of the lists that {ava.ANNOTATIONS} does not have")
+        remarks.append(f"passed over ids of the lists that {ava.ANNOTATIONS} does not have: {lists.unknown:,}")
     return (lists.train[stay], lists.train[aside], lists.test), how, tuple(remarks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from monge.data.examples import Examples, Splits
 from monge.data.formats.flaws import Flaws
 from monge.data.formats.picture import picture_flaw
+from monge.data.formats.sniff import shown
 from monge.data.image_files import ImageFiles, PictureCache
 from monge.data.images import ImageSet
 from monge.data.owner_splits import split_by_owner
@@ -26,6 +28,7 @@ VAL_FRACTION = 0.1
 TEST_FRACTION = 0.2
 DRAWN = f"fixed draw, seed {SPLIT_SEED}"
 _CHUNK = 256
+_LOG = logging.getLogger("monge.data")
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,11 @@ def listing_to_splits(
     if kept.lacks and told:
         source += f", not the complete set: {kept.lacks}"
         warnings.warn(source, UserWarning, stacklevel=4)
-    if left_out := flaws.told():
-        warnings.warn(f"{name}: left out {', '.join(left_out)}", UserWarning, stacklevel=4)
+    _tell(name, flaws)
     for part, places in zip(("training", "validation", "test"), kept.parts, strict=True):
         if not len(places):
             raise MongeError(f"{name}: the {part} part of {folder} is empty ({kept.split}): it has too few pictures")
-    remarks = list(kept.remarks) + [f"left out: {', '.join(left_out)}"] * bool(left_out)
+    remarks = list(kept.remarks) + [f"left out {entries}" for entries in flaws.told()]
     sizes = "{:,} train / {:,} val / {:,} test".format(*map(len, kept.parts))
     whole = ImageFiles(
         list(kept.paths),
@@ -197,6 +199,17 @@ def parts_at_random(strata: ArrayLike) -> tuple[Positions, ...]:
     rest, tested = split_by_fraction(values, TEST_FRACTION)
     stay, aside = split_by_fraction(values[rest], VAL_FRACTION)
     return rest[stay], rest[aside], tested
+
+
+def _tell(name: str, flaws: Flaws) -> None:
+    """One warning for all that was left out, and a line of the log for each."""
+    if told := flaws.told():
+        where = "the log of monge.data names each at level INFO"
+        warnings.warn(f"{name}: left out {', '.join(told)}; {where}", UserWarning, stacklevel=5)
+    for kind, entries in flaws.found.items():
+        for flaw in entries:
+            place = f"{shown(flaw.path)} {flaw.where}".strip()
+            _LOG.info("%s: left out of %s: %s: found %s", name, kind, place, flaw.found)
 
 
 def _without_damaged(listing: Listing, flaws: Flaws) -> Listing:

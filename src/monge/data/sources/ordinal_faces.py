@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from monge.data.formats import adience, images_of_groups, named_ages
 from monge.data.formats.flaws import Flaws
+from monge.data.formats.sniff import shown
 from monge.data.sources.listed_images import DRAWN, Listing, parts_at_random, parts_by_owner
 from monge.errors import MongeError
 
@@ -133,9 +134,9 @@ def list_utkface(folder: Path, flaws: Flaws, *, levels: Sequence[Sequence[int]] 
     """
     faces = named_ages.read_utkface(folder)
     labels, kept, classes, positions = _age_classes(faces.ages, levels, "utkface")
-    # Drawn from all ages, so that the parts are the same whatever the levels.
+    # Drawn from all ages, so that the parts are the same whatever the levels; by decade, because some ages are rare.
     place_of = np.cumsum(kept) - 1
-    train, val, test = (place_of[part[kept[part]]] for part in parts_at_random(faces.ages))
+    train, val, test = (place_of[part[kept[part]]] for part in parts_at_random(faces.ages // 10))
     found, whole = len(faces.paths) + len(faces.passed_over), named_ages.UTKFACE_COUNT
     return Listing(
         paths=[faces.paths[place] for place in np.flatnonzero(kept)],
@@ -143,7 +144,7 @@ def list_utkface(folder: Path, flaws: Flaws, *, levels: Sequence[Sequence[int]] 
         parts=(train, val, test),
         classes=classes,
         positions=positions,
-        split=f"test is 20 % of every age, val 10 % of the rest ({DRAWN}); not a published split",
+        split=f"test is 20 % of every decade of age, val 10 % of the rest ({DRAWN}); not a published split",
         remarks=_age_remarks(faces, kept),
         lacks="" if found == whole else f"{found:,} of {whole:,} aligned faces",
     )
@@ -187,28 +188,28 @@ def _midpoints(ranges: Sequence[tuple[int, int]]) -> tuple[float, ...]:
 
 def _adience_remarks(faces: adience.AdienceFaces, stray: str) -> tuple[str, ...]:
     """What became of the rows whose age is none of the groups."""
-    told = [f"dropped: {faces.unlabelled:,} rows without an age"] if faces.unlabelled else []
+    told = [f"dropped rows without an age: {faces.unlabelled:,}"] if faces.unlabelled else []
     mapped = {age: count for age, count in faces.stray.items() if stray == "map" and adience.STRAY[age] is not None}
     dropped = {age: count for age, count in faces.stray.items() if age not in mapped}
     for verb, ages in (("dropped", dropped), ("mapped to the nearest group", mapped)):
         if ages:
             each = ", ".join(f"{age}: {count}" for age, count in Counter(ages).most_common())
-            told.append(f"{verb}: {sum(ages.values()):,} rows with a stray age ({each})")
+            told.append(f"{verb} rows with a stray age: {sum(ages.values()):,} ({each})")
     return (*told, *_repeated(faces.repeated))
 
 
 def _age_remarks(faces: named_ages.NamedAges, kept: NDArray[np.bool_]) -> tuple[str, ...]:
     told = []
     if faces.passed_over:
-        names = ", ".join(faces.passed_over[:_NAMED]) + (" ..." if len(faces.passed_over) > _NAMED else "")
-        told.append(f"passed over: {len(faces.passed_over):,} pictures whose names do not tell the age ({names})")
+        names = ", ".join(map(shown, faces.passed_over[:_NAMED])) + " ..." * (len(faces.passed_over) > _NAMED)
+        told.append(f"passed over names that do not tell the age: {len(faces.passed_over):,} ({names})")
     if not kept.all():
-        told.append(f"dropped: {int((~kept).sum()):,} faces of an age in no level")
+        told.append(f"dropped faces of an age in no level: {int((~kept).sum()):,}")
     return tuple(told)
 
 
 def _repeated(count: int) -> tuple[str, ...]:
-    return (f"dropped: {count:,} entries given twice",) if count else ()
+    return (f"dropped entries given twice: {count:,}",) if count else ()
 
 
 def _interleaved(found: tuple[int, ...], whole: tuple[int, ...]) -> list[str]:
