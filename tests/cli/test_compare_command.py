@@ -69,7 +69,7 @@ def test_the_default_is_all_losses() -> None:
     from monge.cli.compare import _ALL
     from monge.train.baselines import BASELINES
 
-    assert tuple(_ALL.split(",")) == ("batchwise_ot", *BASELINES)
+    assert tuple(_ALL["embedding"].split(",")) == ("batchwise_ot", *BASELINES)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from monge.train.signals import Interrupted
 from oracles.pretended_training import PretendedTraining
 
 GRID = (1e-3, 1e-2)
-VARIED: Any = {"loss": True, "seed": True, "optimizer": {"lr"}}
+VARIED: Any = {"loss": True, "seed": True, "optimizer": {"lr"}, "expected": True}
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def test_a_folder_with_other_settings_is_refused_and_dropped_on_demand(
         ({"jobs": 0}, "--jobs: found 0"),
         ({"steps": 0}, "--steps: found 0"),
         ({"steps": 41}, "--steps: found 41, which does not divide into about 4 epochs (the recipe's); try 40"),
-        ({"target": 1.5}, "--target: found 1.5"),
+        ({"target": -0.5}, "--target: found -0.5"),
     ],
 )
 def test_user_errors_are_one_line_and_train_nothing(

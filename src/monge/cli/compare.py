@@ -11,27 +11,30 @@ import typer
 if TYPE_CHECKING:
     from monge.train.comparison import Comparison, LossResult
 
-_ALL = "batchwise_ot,contrastive,triplet,lifted_structure,n_pairs,supcon,multi_similarity,proxy_anchor"
+_ALL = {
+    "embedding": "batchwise_ot,contrastive,triplet,lifted_structure,n_pairs,supcon,multi_similarity,proxy_anchor",
+    "classification": "cross_entropy,label_smoothing,sord,coral,corn,squared_emd,xemd1,xemd2",
+}
 _PIPE_WIDTH = 160
-_METRICS = ("test/map", "test/nn", "test/knn", "test/svm")
 
 
 def compare(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Name of a recipe (see monge recipes) or path of a YAML file.")],
     losses: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Losses, separated by commas; NAME:KEY=VALUE,... sets parameters, label=TEXT names the row.",
+            help="Losses, separated by commas; NAME:KEY=VALUE,... sets parameters, label=TEXT names the row. "
+            "All of the recipe's task if not given.",
             metavar="A,B,...",
         ),
-    ] = _ALL,
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each loss.")] = 3,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of every run.")] = None,
     lrs: Annotated[
         str | None, typer.Option(help="Learning rates to try, separated by commas.", metavar="A,B,...")
     ] = None,
-    target: Annotated[float | None, typer.Option(help="Validation mAP whose first step is reported.")] = None,
+    target: Annotated[float | None, typer.Option(help="Validation value whose first step is reported.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; runs/compare-RECIPE if not given.")] = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time, each on one CPU thread.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
@@ -58,7 +61,7 @@ def compare(
     folder = out or Path("runs") / f"compare-{loaded.name}"
     found = compare_losses(
         loaded,
-        losses,
+        losses or _ALL[loaded.task],
         seeds,
         folder,
         steps=steps,
@@ -91,9 +94,11 @@ def _show(found: Comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    measured = {name for loss in found.losses for run in loss.runs for name in run.test}
-    metrics = [name for name in _METRICS if name in measured]
-    goal = "" if found.target is None else f"steps to val/map {found.target:.3f}"
+    from monge.train.selection import main_metrics
+
+    select = found.selection
+    metrics = main_metrics(name for loss in found.losses for run in loss.runs for name in run.test)
+    goal = "" if found.target is None else f"steps to {select.metric} {found.target:.3f}"
     table = Table("loss", "lr", *metrics, goal or "steps to target", "train s")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -105,17 +110,31 @@ def _show(found: Comparison) -> None:
     print(f"mean ± half-width of the 95 % t-interval over seeds {', '.join(map(str, found.seeds))}")
     grid = ", ".join(f"{lr:g}" for lr in found.search["lrs"])
     searched = found.search["seed"] is not None
-    print(
-        f"lr: highest val/map of {grid} with seed {found.search['seed']}" if searched else f"lr: {grid}, not searched"
-    )
+    best = f"{select.best_word} {select.metric} of {grid} with seed {found.search['seed']}"
+    print(f"lr: {best}" if searched else f"lr: {grid}, not searched")
     if any(_beyond(loss) for loss in found.losses):
         print("* one step beyond these, at whose edge the best one lay")
-    print(f"every run: {found.budget['steps']} steps of {found.budget['batch']} images")
+    print(f"every run: {found.budget['steps']} steps of {found.budget['batch']} examples")
+    _show_differences(found, select.metric.replace("val/", "test/"))
     for loss in found.losses:
         for text in loss.warnings:
             print(f"{loss.name}: {text}")
     print(f"data:    {found.data.get('source', 'unknown')}; {found.data.get('definition', '')}")
     print(f"command: {found.command}")
+
+
+def _show_differences(found: Comparison, metric: str) -> None:
+    """The pairs that differ on the metric that selects, by the paired test."""
+    from monge.train.significance import paired_rule
+
+    tests = [test for test in found.paired or () if test.metric == metric]
+    if tests:
+        print(f"differences in {metric} ({paired_rule(found.paired)}):")
+        told = [test for test in tests if test.significant]
+        for test in told:
+            print(f"  {test.a} - {test.b}: {test.difference:+.4f} ± {test.interval:.4f}, p {test.p_holm:.2g}")
+        if len(told) < len(tests):
+            print(f"  {len(tests) - len(told)} of {len(tests)} pairs: not significant")
 
 
 def _row(loss: LossResult, metrics: list[str], target: float | None) -> list[str]:

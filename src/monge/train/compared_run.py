@@ -7,7 +7,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from monge.train.atomic import write_atomically
 from monge.train.keeper import DivergedError
 from monge.train.metrics_log import MetricsLog
 from monge.train.run_files import RunFiles
+from monge.train.selection import Selection
 from monge.train.training import fit
 
 # Sections and keys of a recipe that change nothing about the numbers of a run.
@@ -95,12 +96,13 @@ class Outcome:
     """What came of a training.
 
     Attributes:
-        curve: Steps and validation mAP, ascending.
+        curve: Steps and values of the validation metric that selects, ascending.
         test: Test metrics by name; empty after a search run and where training diverged.
         train_seconds: Wall time spent in training.
         data: ``name``, ``source`` and ``definition`` of the data that ran.
         diverged: What became of it if it did not end with finite numbers; empty otherwise.
         warnings: What was warned about, each message once.
+        select: Metric and direction, see `Selection.to_json`.
     """
 
     curve: Sequence[tuple[int, float]]
@@ -109,11 +111,17 @@ class Outcome:
     data: dict[str, str]
     diverged: str = ""
     warnings: Sequence[str] = ()
+    select: dict[str, Any] = field(default_factory=lambda: Selection().to_json())
+
+    @property
+    def selection(self) -> Selection:
+        """What chose the weights."""
+        return Selection(**self.select)
 
     @property
     def value(self) -> float:
-        """Validation mAP of the weights that are kept, which are the best ones; NaN where training diverged."""
-        return max((value for _, value in self.curve), default=math.nan) if not self.diverged else math.nan
+        """Validation value of the weights that are kept, which are the best ones; NaN where training diverged."""
+        return math.nan if self.diverged else self.selection.best(value for _, value in self.curve)
 
 
 def train_one(run: ComparedRun) -> Outcome:
@@ -150,7 +158,9 @@ def train_one(run: ComparedRun) -> Outcome:
 def _read_outcome(files: RunFiles, test: dict[str, float], diverged: str, messages: Sequence[str]) -> Outcome:
     """Gathers from the run's own files what a comparison needs."""
     records = MetricsLog(files.metrics).read()
-    curve = tuple((record["step"], record["val/map"]) for record in records if record.get("val/map") is not None)
     environment: dict[str, Any] = files.read_environment()
+    select = environment.get("select", Selection().to_json())
+    name = select["metric"]
+    curve = tuple((record["step"], record[name]) for record in records if record.get(name) is not None)
     seconds = environment.get("train_seconds") or max((record.get("time", 0.0) for record in records), default=0.0)
-    return Outcome(curve, test, float(seconds), dict(environment.get("data", {})), diverged, messages)
+    return Outcome(curve, test, float(seconds), dict(environment.get("data", {})), diverged, messages, select)

@@ -6,13 +6,15 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from monge.errors import RunError
 from monge.train.atomic import write_atomically
 from monge.train.intervals import first_step_at, mean_and_interval, median_steps
+from monge.train.selection import Selection
+from monge.train.significance import PairedTest, paired_rule
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class SearchRun:
 
     Attributes:
         lr: The learning rate.
-        value: Validation mAP of the weights that the run would be judged by; NaN where training diverged.
+        value: Validation value of the weights that the run would be judged by; NaN where training diverged.
         extension: Whether it was added because the best rate lay at the edge of the grid.
     """
 
@@ -38,7 +40,7 @@ class SeedRun:
         seed: Seed of the run.
         path: Folder of the run, relative to the comparison's.
         test: Test metrics by name; empty where training diverged.
-        curve: Steps and validation mAP, ascending.
+        curve: Steps and values of the validation metric that selects, ascending.
         train_seconds: Wall time spent in training.
         diverged: What became of it if it did not end with finite numbers; empty otherwise.
     """
@@ -62,6 +64,7 @@ class LossResult:
         search: Every learning rate tried.
         runs: One training a seed.
         warnings: What its runs warned about, each message once.
+        selection: What chose learning rate and weights.
     """
 
     name: str
@@ -70,9 +73,10 @@ class LossResult:
     search: Sequence[SearchRun]
     runs: Sequence[SeedRun]
     warnings: Sequence[str] = ()
+    selection: Selection = field(default_factory=Selection)
 
     def final_value(self) -> float:
-        """Mean over seeds of the last validation mAP; NaN without a finished run."""
+        """Mean over seeds of the last validation value; NaN without a finished run."""
         ends = [run.curve[-1][1] for run in self.runs if run.curve and not run.diverged]
         return mean_and_interval(ends)[0] if ends else math.nan
 
@@ -84,8 +88,11 @@ class LossResult:
         return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
 
     def steps_to(self, target: float) -> list[int | None]:
-        """Of each seed, the first evaluated step with a validation mAP of at least the target."""
-        return [None if run.diverged else first_step_at(run.curve, target) for run in self.runs]
+        """Of each seed, the first evaluated step with a validation value as good as the target."""
+        higher = self.selection.higher_is_better
+        return [
+            None if run.diverged else first_step_at(run.curve, target, higher_is_better=higher) for run in self.runs
+        ]
 
 
 @dataclass(frozen=True)
@@ -100,9 +107,11 @@ class Comparison:
         search: ``lrs``, ``on``, ``seed`` and ``rule`` of the search for the learning rate.
         command: What was typed, or the call.
         losses: One row a loss, in the order asked for.
-        target: Validation mAP whose first step is reported; ``None`` where nothing trained.
+        target: Validation value whose first step is reported; ``None`` where nothing trained.
         target_rule: Where the target comes from.
         folder: Where all of it lies.
+        selection: What chose learning rates and weights.
+        paired: Tests of every loss against every other; ``None`` where there are too few seeds.
     """
 
     recipe: str
@@ -115,6 +124,8 @@ class Comparison:
     target: float | None
     target_rule: str
     folder: Path = field(compare=False)
+    selection: Selection = field(default_factory=Selection)
+    paired: Sequence[PairedTest] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``compare.json``; numbers that do not exist are null."""
@@ -124,7 +135,10 @@ class Comparison:
             "seeds": list(self.seeds),
             "budget": dict(self.budget),
             "search": dict(self.search),
-            "target": {"val/map": self.target, "rule": self.target_rule},
+            "select": self.selection.to_json(),
+            "target": {self.selection.metric: self.target, "rule": self.target_rule},
+            "paired": None if self.paired is None else [asdict(test) for test in self.paired],
+            "paired_rule": paired_rule(self.paired),
             "command": self.command,
             "losses": [self._row(loss) for loss in self.losses],
         }
@@ -137,9 +151,10 @@ class Comparison:
             "params": dict(loss.params),
             "lr": loss.lr,
             "search": [
-                {"lr": one.lr, "val/map": _or_null(one.value), "extension": one.extension} for one in loss.search
+                {"lr": one.lr, self.selection.metric: _or_null(one.value), "extension": one.extension}
+                for one in loss.search
             ],
-            "runs": [_run_row(run) for run in loss.runs],
+            "runs": [_run_row(run, self.selection.metric) for run in loss.runs],
             "mean": _or_nulls(mean),
             "interval": _or_nulls(interval),
             "warnings": list(loss.warnings),
@@ -173,12 +188,12 @@ class Comparison:
                     writer.writerow([loss.name, loss.lr, run.seed, *values, *tail])
 
 
-def _run_row(run: SeedRun) -> dict[str, Any]:
+def _run_row(run: SeedRun, metric: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "seed": run.seed,
         "path": run.path,
         "test": _or_nulls(run.test),
-        "curve": [{"step": step, "val/map": _or_null(value)} for step, value in run.curve],
+        "curve": [{"step": step, metric: _or_null(value)} for step, value in run.curve],
         "train_seconds": run.train_seconds,
     }
     return row | ({"diverged": run.diverged} if run.diverged else {})

@@ -40,9 +40,11 @@ class ComparisonProgress:
         if not self._show:
             return
         what = "search" if run.search else f"seed {run.recipe.seed}"
-        value = "diverged" if outcome.diverged else f"val/map {outcome.value:.4f}"
-        if "test/map" in outcome.test:
-            value += f"  test/map {outcome.test['test/map']:.4f}"
+        metric = outcome.selection.metric
+        value = "diverged" if outcome.diverged else f"{metric} {outcome.value:.4f}"
+        tested = metric.replace("val/", "test/")
+        if tested in outcome.test:
+            value += f"  {tested} {outcome.test[tested]:.4f}"
         count = f"[{self._done:>{len(str(self.total))}}/{self.total}]"
         say(f"{count} {run.label}  lr {run.recipe.optimizer.lr:g}  {what}  {value}  ({note})")
 

@@ -30,10 +30,8 @@ def build_ground(config: GroundParams, splits: Splits) -> Ground:
 
     Example:
         >>> from monge.data import load_images
-        >>> build_ground(LearnedGround(), load_images("mnist", "synthetic"))
-        Learned(num_classes=10, head_start=4, momentum=None
-          (state): RankState()
-        )
+        >>> build_ground(LineGround(span=1.0), load_images("mnist", "synthetic")).columns(torch.tensor([0]), 10)[0, 3:5]
+        tensor([0.3333, 0.4444])
     """
     count = len(splits.classes)
     if isinstance(config, LearnedGround):

@@ -40,18 +40,20 @@ def mean_and_interval(values: Sequence[float], confidence: float = 0.95) -> tupl
     return mean, quantile * statistics.stdev(values, mean) / math.sqrt(len(values))
 
 
-def first_step_at(curve: Sequence[tuple[int, float]], target: float) -> int | None:
-    """First evaluated step whose value is at least the target; ``None`` where no step is.
+def first_step_at(curve: Sequence[tuple[int, float]], target: float, *, higher_is_better: bool = True) -> int | None:
+    """First evaluated step whose value is as good as the target; ``None`` where no step is.
 
     Args:
         curve: Pairs of step and value, in the order of the steps.
         target: Value to reach.
+        higher_is_better: Direction of the values.
 
     Example:
         >>> first_step_at([(100, 0.5), (200, 0.8), (300, 0.7)], 0.75)
         200
     """
-    return next((step for step, value in curve if value >= target), None)
+    reached = (step for step, value in curve if (value >= target if higher_is_better else value <= target))
+    return next(reached, None)
 
 
 def median_steps(steps: Sequence[int | None]) -> float | None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from monge.losses import BatchwiseOTLoss
 from monge.losses.plan_diagnostics import PlanDiagnostics
 from monge.recipes import LossConfig
-from monge.recipes.metric_losses import BatchwiseOTParams, BatchwiseOTPresetParams
+from monge.recipes.metric_losses import BaselineParams, BatchwiseOTParams, BatchwiseOTPresetParams
 
 
 class TwoBatches(nn.Module):
@@ -67,4 +67,5 @@ def build_loss(config: LossConfig, embedding_dim: int, num_classes: int) -> nn.M
         return TwoBatches(loss) if config.two_batches else loss
     from monge.train.baselines import build_baseline
 
+    assert isinstance(config, BaselineParams)  # said for the type checker: the task decided
     return build_baseline(config.name, config, embedding_dim, num_classes)

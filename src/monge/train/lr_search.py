@@ -25,18 +25,20 @@ def checked_grid(lrs: Sequence[float]) -> list[float]:
     return grid
 
 
-def best_rate(values: Mapping[float, float]) -> float | None:
-    """The learning rate with the highest value, the lowest of equals; ``None`` where all values are NaN.
+def best_rate(values: Mapping[float, float], *, higher_is_better: bool = True) -> float | None:
+    """The learning rate with the best value, the lowest of equals; ``None`` where all values are NaN.
 
     Args:
         values: Validation value of each learning rate, NaN where training diverged.
+        higher_is_better: Direction of the values.
 
     Example:
         >>> best_rate({0.001: 0.8, 0.01: 0.9, 0.1: float("nan")})
         0.01
     """
     finite = {lr: value for lr, value in sorted(values.items()) if not math.isnan(value)}
-    return max(finite, key=finite.__getitem__) if finite else None
+    pick = max if higher_is_better else min
+    return pick(finite, key=finite.__getitem__) if finite else None
 
 
 def rate_beyond(grid: Sequence[float], best: float | None) -> float | None:
