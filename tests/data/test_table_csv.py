@@ -119,6 +119,17 @@ def test_a_file_that_grows_while_it_is_read_stays_bounded(tmp_path: Path, monkey
     assert asked == [101]
 
 
+@given(content=st.text('ab1,;\t"\r\n \x00é', max_size=40).map(str.encode) | st.binary(max_size=40))
+def test_whatever_the_bytes_it_is_a_table_or_one_line(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path, said = written(tmp_path_factory.getbasetemp(), content), ""
+    try:
+        table = read_csv_table(path)
+    except DataFormatError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert said or all(len(texts(table, name)) == len(table) >= 1 for name in table.columns)
+
+
 def test_distinct_texts_are_kept_once(tmp_path: Path) -> None:
     table = read_csv_table(written(tmp_path, "a,b\n" + "x,1\n x,1\ny ,2\n" * 100))
     column = table.columns["a"]

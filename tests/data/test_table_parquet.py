@@ -84,9 +84,18 @@ def test_repeated_names_are_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_files_are_one_line(tmp_path: Path) -> None:
-    path = written(tmp_path, {"a": list(range(1000)), "b": ["x"] * 1000})
+    columns = {"a": list(range(1000)), "b": ["secret"] * 1000}
+    path = written(tmp_path, columns, compression="none", write_statistics=False)
     content = path.read_bytes()
-    for bad in (content[:-20], content[: len(content) // 2], b"PAR1", content[:4] + bytes(200) + content[204:]):
+    bad_text = content.replace(b"secret", b"se\xffret")
+    assert bad_text != content
+    for bad in (
+        bad_text,
+        content[:-20],
+        content[: len(content) // 2],
+        b"PAR1",
+        content[:4] + bytes(200) + content[204:],
+    ):
         path.write_bytes(bad)
         with pytest.raises(DataFormatError) as caught:
             read_parquet_table(path)

@@ -40,7 +40,7 @@ def read_parquet_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Table
             _check_size(path, file.metadata, max_bytes)
             content = file.read()
             columns = {name: _column(content[name], arrow) for name in content.column_names}
-        except (arrow.ArrowException, OSError) as error:
+        except (arrow.ArrowException, OSError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DataFormatError(path, "", reason, "a whole Parquet file", "fetch or write it again") from None
     return Table(path, "Parquet", columns)
