@@ -50,10 +50,10 @@ def test_every_node_is_a_class_unless_leaves_say_otherwise() -> None:
 
 def test_small_subtrees_of_a_large_mass_keep_their_digits() -> None:
     """A leaf of 1e-6 beside 100,000 others: the difference of two float32 sums near 1 would lose half its digits."""
-    tree = Tree([-1, 0, *([1] * 100_000), 0], leaves=range(2, 100_003))
+    tree = Tree([-1, 0, 0, *([2] * 100_000)], leaves=[1, *range(3, 100_003)])  # the leaf is the last in the walk
     p = torch.full((100_001,), 1e-5)
-    p[-1] = 1e-6
-    edge = tree.below(torch.eye(1, 100_001).flip(1)).argmax()
+    p[0] = 1e-6
+    edge = tree.below(torch.eye(1, 100_001)).argmax()
     assert float(tree.below(p)[edge]) == pytest.approx(1e-6, rel=1e-6)
 
 

@@ -68,8 +68,12 @@ def update_ranks(pairs: Tensor, centroids: Tensor, known: Tensor, seen: Tensor) 
 
 
 def _doubled_ranks(values: Tensor) -> Tensor:
-    """Twice the rank of each value in its row from 0, ties averaged, ``(B, C)``."""
-    ordered = values.sort(1).values
-    below = torch.searchsorted(ordered, values, out_int32=True)
-    not_above = torch.searchsorted(ordered, values, right=True, out_int32=True)
-    return below + not_above - 1
+    """Twice the rank of each value in its row from 0, ties averaged, int32 ``(B, C)``."""
+    ordered, which = values.sort(1)
+    places = torch.arange(values.shape[1], dtype=torch.int32, device=values.device)  # (C,)
+    differs = ordered[:, 1:] != ordered[:, :-1]  # (B, C - 1)
+    edge = torch.ones_like(values[:, :1], dtype=torch.bool)
+    # Of a run of ties, every member learns the first place by looking back and the last by looking ahead.
+    first = torch.where(torch.cat([edge, differs], 1), places, 0).cummax(1).values
+    last = torch.where(torch.cat([differs, edge], 1), places, len(places)).flip(1).cummin(1).values.flip(1)
+    return torch.empty_like(first).scatter_(1, which, first + last)

@@ -160,8 +160,8 @@ class Learned(Ground):
             raise RuntimeError(
                 "a learned ground has no distances yet: observe() an epoch of features, then refresh() at its end"
             )
-        most = max(1, 2 * (num_classes - 1))
-        return (self.state["ranks"].index_select(0, labels).to(torch.float32) + most) / (2 * most)  # (N, C)
+        most = 2 * (num_classes - 1)
+        return (self.state["ranks"].index_select(0, labels).to(torch.float32) + most) / max(1, 2 * most)  # (N, C)
 
     def _size_up(self, rows: Tensor) -> None:
         """Makes room for features of the length that the first batch has."""
