@@ -47,10 +47,11 @@ def test_separators_line_ends_and_byte_order_marks(
 
 
 def test_quotes_hold_separators_line_ends_and_quotes(tmp_path: Path) -> None:
-    table = read_csv_table(written(tmp_path, 'a,"b;c;d"\n"x\ny, ""z""",1\nlast,2\n'))
+    table = read_csv_table(written(tmp_path, 'a,"b;c;\nd"\n"x\ny, ""z""",1\nlast,2\n'))
+    assert list(table.columns) == ["a", "b;c;\nd"]
     assert texts(table, "a") == ['x\ny, "z"', "last"]
     assert table.lines is not None
-    assert table.lines.tolist() == [2, 4]
+    assert table.lines.tolist() == [3, 5]
 
 
 CELLS = st.tuples(st.text('aé" ,;\n', max_size=5), st.text("01.", min_size=1))

@@ -6,16 +6,18 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from monge.data.formats.sniff import GZIP_MAGIC, open_data, read_bounded
-from monge.data.formats.table import Table, TextColumn
+from monge.data.formats.table import GrowingTextColumn, Table
 from monge.errors import DataFormatError
 
 MAX_BYTES = 512 << 20
 MAX_FIELD = 100_000
+_PIECE = 10_000
 _EXPECTED = "a CSV table"
 _DELIMITERS = {",": "comma-separated", ";": "semicolon-separated", "\t": "tab-separated"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -45,27 +47,27 @@ def read_csv_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Table:
         ('semicolon-separated', ('Ideal', 'Very Good'))
     """
     path = Path(path)
-    text = _text(path, max_bytes)
-    delimiter = _delimiter(path, text)
+    content = _content(path, max_bytes)
+    delimiter = _delimiter(path, content)
+    records = _records(path, content, delimiter)
+    names = _names(path, *next(records))
+    growing = [GrowingTextColumn() for _ in names]
     lines: list[int] = []
-    rows: list[list[str]] = []
-    names: list[str] = []
-    for line, fields in _records(path, text, delimiter):
-        if not names:
-            names = _names(path, line, fields)
-        elif len(fields) != len(names):
-            raise _ragged(path, line, fields, names)
-        else:
+    while rows := list(islice(records, _PIECE)):
+        for line, fields in rows:
+            if len(fields) != len(names):
+                raise _ragged(path, line, fields, names)
             lines.append(line)
-            rows.append(fields)
-    if not rows:
+        for column, texts in zip(growing, zip(*(fields for _, fields in rows)), strict=True):
+            column.extend(texts)
+    if not lines:
         raise DataFormatError(path, "", "no rows after the header", "at least one row", "is the file truncated?")
-    columns = {name: TextColumn.of(texts) for name, texts in zip(names, zip(*rows), strict=True)}
+    columns = {name: column.column() for name, column in zip(names, growing)}
     return Table(path, _DELIMITERS[delimiter], columns, np.array(lines, np.int64))
 
 
-def _text(path: Path, max_bytes: int) -> str:
-    """The whole file, decoded; NUL bytes and other encodings are refused."""
+def _content(path: Path, max_bytes: int) -> bytes:
+    """The whole file; NUL bytes and other encodings than UTF-8 are refused."""
     with open_data(path, _EXPECTED) as (stream, size):
         if size > max_bytes:
             hint = "a larger file needs a larger max_bytes, or Parquet"
@@ -79,7 +81,7 @@ def _text(path: Path, max_bytes: int) -> str:
         where = f"line {_line_of(content, place)}"
         raise DataFormatError(path, where, "a NUL byte", "text", "the file is binary, UTF-16 or damaged")
     try:
-        return content.decode("utf-8-sig")
+        content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # With a byte order mark the positions are counted after it.
         place = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
@@ -87,6 +89,12 @@ def _text(path: Path, max_bytes: int) -> str:
         raise DataFormatError(
             path, f"line {_line_of(content, place)}", found, "UTF-8 text", "save the file as UTF-8"
         ) from None
+    return content
+
+
+def _lines(content: bytes) -> io.TextIOWrapper:
+    """The lines as text, decoded as they are asked for, with their ends."""
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
 
 
 def _line_of(content: bytes, place: int) -> int:
@@ -95,15 +103,16 @@ def _line_of(content: bytes, place: int) -> int:
     return before.count(b"\n") + before.count(b"\r") + 1
 
 
-def _delimiter(path: Path, text: str) -> str:
+def _delimiter(path: Path, content: bytes) -> str:
     """What separates the names in the header line, outside of quotes."""
-    header = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
-    bare = re.sub(r'"(?:[^"]|"")*"', "", header)
+    head = _lines(content).read(MAX_FIELD).lstrip()
+    # Names in quotes may hold anything, line ends as well.
+    bare = re.split("[\r\n]", re.sub(r'"(?:[^"]|"")*"', "name", head))[0]
     counts = {delimiter: bare.count(delimiter) for delimiter in _DELIMITERS}
     most = max(counts.values())
     chosen = [delimiter for delimiter, count in counts.items() if count == most]
     if most == 0:
-        found = f"no comma, semicolon or tab in the header {_short(header.strip())}"
+        found = f"no comma, semicolon or tab in the header {_short(head.splitlines()[0] if head else head)}"
         raise DataFormatError(path, "line 1", found, "the names of at least two columns", "is it a CSV file?")
     if len(chosen) > 1:
         found = f"as many {' as '.join(_DELIMITERS[delimiter] for delimiter in chosen)} names"
@@ -111,9 +120,9 @@ def _delimiter(path: Path, text: str) -> str:
     return chosen[0]
 
 
-def _records(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Line at which each record begins, and its fields."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_lines(content), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:

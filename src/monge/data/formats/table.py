@@ -48,9 +48,9 @@ class TextColumn:
         Args:
             texts: One for each row.
         """
-        seen: dict[str, int] = {}
-        codes = np.fromiter((seen.setdefault(text, len(seen)) for text in texts), np.int64)
-        return cls.of_codes(tuple(seen), codes)
+        growing = GrowingTextColumn()
+        growing.extend(texts)
+        return growing.column()
 
     @classmethod
     def of_codes(cls, texts: Sequence[str], codes: NDArray[np.int64]) -> TextColumn:
@@ -71,6 +71,31 @@ class TextColumn:
     def first_row(self, value: int) -> int:
         """First row that holds the distinct text of the given position."""
         return int(np.argmax(self.codes == value))
+
+
+class GrowingTextColumn:
+    """A column that is read piece by piece, so that no more than a piece is ever held as text.
+
+    Example:
+        >>> growing = GrowingTextColumn()
+        >>> for piece in (["b", " a"], ["b "]):
+        ...     growing.extend(piece)
+        >>> growing.column().codes.tolist()
+        [0, 1, 0]
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        self._codes: list[NDArray[np.int64]] = []
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Appends rows."""
+        seen = self._seen
+        self._codes.append(np.fromiter((seen.setdefault(text, len(seen)) for text in texts), np.int64))
+
+    def column(self) -> TextColumn:
+        """All rows so far."""
+        return TextColumn.of_codes(tuple(self._seen), np.concatenate(self._codes))
 
 
 Column = TextColumn | NDArray[np.float64]
