@@ -21,7 +21,7 @@ COUNTS = (12, 4, 5)
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    write_fake_aadb(tmp_path, counts=COUNTS)
+    write_fake_aadb(tmp_path, counts=COUNTS, pictures=["originalSize"], test_lists=["new"])
     return tmp_path
 
 
@@ -45,7 +45,7 @@ def append(path: Path, line: str) -> None:
 @pytest.mark.parametrize("pictures", ["originalSize", "warp256"])
 @pytest.mark.parametrize("test_list", ["new", "old"])
 def test_both_editions_and_both_test_lists(tmp_path: Path, pictures: str, test_list: str) -> None:
-    write_fake_aadb(tmp_path, counts=COUNTS, pictures=pictures, test_list=test_list)
+    write_fake_aadb(tmp_path, counts=COUNTS, pictures=[pictures], test_lists=[test_list])
     lists = read_aadb(tmp_path, Flaws(strict=True), test_list=test_list)
     assert (lists.pictures, lists.test_list) == (pictures, test_list)
     assert tuple(len(part.paths) for part in (lists.train, lists.val, lists.test)) == COUNTS

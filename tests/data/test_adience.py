@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:official layout")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    write_fake_adience(tmp_path, users=20, faces=4)
+    write_fake_adience(tmp_path, users=20, faces=4, crops=["faces"])
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def owners(part: object) -> set[str]:
 @pytest.mark.parametrize("crops", ["faces", "aligned"])
 @pytest.mark.parametrize("below", [".", "adience"])
 def test_both_crops_at_either_level(tmp_path: Path, crops: str, below: str) -> None:
-    write_fake_adience(tmp_path / below, users=5, faces=8, crops=crops)
+    write_fake_adience(tmp_path / below, users=5, faces=8, crops=[crops])
     faces = read_adience(tmp_path, Flaws(strict=True))
     assert faces.crops == crops
     assert faces.groups.tolist() == [(user + face) % 8 for user in range(5) for face in range(8)]
@@ -282,7 +282,7 @@ def test_folders_that_are_not_it(root: Path) -> None:
 
 
 def test_too_few_owners_to_choose_by(tmp_path: Path) -> None:
-    write_fake_adience(tmp_path, users=2, faces=4)
+    write_fake_adience(tmp_path, users=2, faces=4, crops=["faces"])
     with pytest.raises(MongeError, match="adience: too few pictures to split"):
         load(tmp_path)
     with pytest.raises(MongeError, match=r"the test part of .* is empty"):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:official layout")
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    write_fake_fgnet(tmp_path)
+    write_fake_fgnet(tmp_path, people=12, ages=list(range(3, 70, 7)))
     return tmp_path
 
 
@@ -87,10 +87,10 @@ def test_a_person_is_left_out(people: Path) -> None:
 def test_every_age_is_a_class(people: Path) -> None:
     with pytest.warns(UserWarning, match="120 of 1,002 pictures and 12 of 82 people"):
         splits = fgnet(people)
-    assert splits.classes == tuple(map(str, range(70)))
-    assert splits.positions == tuple(map(float, range(70)))
+    assert splits.classes == tuple(map(str, range(3, 67)))
+    assert splits.positions == tuple(map(float, range(3, 67)))
     assert splits.ordered
-    assert splits.test.labels.tolist() == sorted(int(name[4:6]) for name in names(splits.test))
+    assert splits.test.labels.tolist() == [int(name[4:6]) - 3 for name in names(splits.test)]
 
 
 def test_classes_begin_and_end_with_the_ages_there_are(tmp_path: Path) -> None:
@@ -133,9 +133,10 @@ def test_levels_that_are_none(people: Path, levels: object) -> None:
         fgnet(people, levels=levels)
 
 
-def test_a_person_without_a_face_in_the_levels(people: Path) -> None:
+def test_a_person_without_a_face_in_the_levels(tmp_path: Path) -> None:
+    write_fake_fgnet(tmp_path, people=9)
     with pytest.raises(MongeError, match=r"fg-net: the test part of .* is empty"):
-        fgnet(people, fold=1, levels=[[0, 0], [2, 2]])
+        fgnet(tmp_path, fold=1, levels=[[2, 3], [14, 15]])
 
 
 def test_utkface_is_split_by_decade_whatever_the_levels(crowd: Path) -> None:

@@ -41,7 +41,7 @@ def test_synthetic_data_have_the_form_of_the_real_set(name: str, cache: Path, re
     for part in (splits.train, splits.val, splits.test):
         assert isinstance(part, ImageSet)
         assert part.shape == (3, 24, 24)
-        assert len(part) >= 8
+        assert len(part) >= 6
         assert 0 <= int(part.labels.min()) <= int(part.labels.max()) < len(splits.classes)
         assert (part.targets is None) == (name != "ava")
     again = data.load_images(name, "synthetic", size=24)
@@ -69,7 +69,7 @@ def test_pictures_of_a_folder_stay_on_disk(name: str, tmp_path: Path) -> None:
     for part, drawn in zip(parts, (whole.train, whole.val, whole.test), strict=True):
         assert isinstance(part, ImageFiles)
         assert torch.equal(part.labels, drawn.labels)
-        assert torch.equal(part.inputs(range(8)), drawn.inputs(range(8)))
+        assert torch.equal(part.inputs(range(6)), drawn.inputs(range(6)))
         assert part.cache is parts[0].cache  # type: ignore[union-attr]
     assert parts[0].cache.used == 10 * 3 * 24 * 24  # type: ignore[union-attr]
     without = data.load_images(name, str(tmp_path / "set"), cache_bytes=0)
@@ -119,3 +119,28 @@ def test_drawings_show_their_order_and_depend_on_the_seed() -> None:
     )
     assert (draw_faces([0.5], seed=1) != draw_faces([0.5])).any()
     assert (draw_faces([0.5], seed=1) == draw_faces([0.5], seed=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("adience", {"crops": "faces", "fold": 4}, "test is fold 4"),
+        (
+            "adience",
+            {"crops": "aligned", "stray": "map"},
+            "mapped to the nearest group rows with a stray age: 5 (35: 5)",
+        ),
+        (
+            "aadb",
+            {"pictures": "warp256", "test_list": "old", "levels": 3},
+            "the old one for test; level = round(2 * score)",
+        ),
+        ("ava", {"split": "random"}, "test is a random 20 %"),
+        ("fg-net", {"fold": 82, "levels": [[0, 20], [21, 69]]}, "test is person 82"),
+        ("utkface", {"levels": [[0, 20], [21, 69], [70, 116]]}, "dropped faces"),
+        ("images-of-groups", {"strict": False}, "by photograph"),
+    ],
+)
+def test_synthetic_data_serve_every_option(name: str, options: dict[str, object], said: str) -> None:
+    definition = data.load_images(name, "synthetic", size=8, **options).definition
+    assert (said in definition) == (said != "dropped faces")

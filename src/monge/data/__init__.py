@@ -30,6 +30,6 @@ __all__ = [
     "is_cached",
     "list_sources",
     "load_images",
-    "options_of",
     "load_table",
+    "options_of",
 ]

@@ -122,7 +122,7 @@ def read_adience(folder: str | Path, flaws: Flaws, *, crops: str | None = None, 
         >>> write_fake_adience(root := tempfile.mkdtemp(), users=5)
         >>> faces = read_adience(root, Flaws(strict=True))
         >>> faces.crops, sorted(set(faces.folds.tolist()))
-        ('faces', [0, 1, 2, 3, 4])
+        ('aligned', [0, 1, 2, 3, 4])
     """
     if stray not in ("drop", "map"):
         raise MongeError(f"adience: found stray={stray!r}, expected 'drop' or 'map'")

@@ -17,10 +17,16 @@ from monge.data.synthetic.portraits import EYES, draw_faces, draw_scenes
 from monge.extras import require
 
 _TILE = 48
+_SHAPES = {"originalSize": {"height": 60, "width": 80}, "warp256": {"height": 64, "width": 64}}
 
 
 def write_fake_adience(
-    folder: str | Path, *, users: int = 20, faces: int = 8, crops: str = "faces", seed: int = 0
+    folder: str | Path,
+    *,
+    users: int = 20,
+    faces: int = 8,
+    crops: Sequence[str] = tuple(adience.PREFIXES),
+    seed: int = 0,
 ) -> None:
     """Writes the five fold files and the pictures of Adience.
 
@@ -28,14 +34,14 @@ def write_fake_adience(
         folder: Made if it is not there.
         users: Owners of albums, dealt to the folds in turn; at least 5.
         faces: Faces of each, which take the age groups in turn.
-        crops: ``"faces"`` or ``"aligned"``.
+        crops: Which of ``"faces"`` and ``"aligned"``.
         seed: Seed of the drawings.
 
     Example:
         >>> import tempfile
         >>> write_fake_adience(folder := tempfile.mkdtemp(), users=5, faces=1)
-        >>> sorted(path.name for path in Path(folder).iterdir())[:2]
-        ['faces', 'fold_0_data.txt']
+        >>> sorted(path.name for path in Path(folder).iterdir())[:3]
+        ['aligned', 'faces', 'fold_0_data.txt']
     """
     place = Path(folder)
     spelled = [f"({group.replace('-', ', ')})" for group in adience.GROUPS]
@@ -50,7 +56,8 @@ def write_fake_adience(
             image = f"{9_000_000 + 100 * number + face}_a0b1c2_o.jpg"
             written = "(8, 13)" if age == "(8, 12)" and fold == 1 else age
             lines[fold].append(f"{user}\t{image}\t{number + 1}\t{written}\tf\t0\t0\t9\t9\t0\t0\t1")
-            _save(place / crops / user / f"{adience.PREFIXES[crops]}.{number + 1}.{image}", drawn[face % faces])
+            for crop in crops:
+                _save(place / crop / user / f"{adience.PREFIXES[crop]}.{number + 1}.{image}", drawn[face % faces])
     for fold, rows in enumerate(lines):
         (place / f"fold_{fold}_data.txt").write_text("\n".join(rows) + "\n")
 
@@ -93,38 +100,39 @@ def write_fake_aadb(
     folder: str | Path,
     *,
     counts: tuple[int, int, int] = (96, 24, 24),
-    pictures: str = "originalSize",
-    test_list: str = "new",
+    pictures: Sequence[str] = tuple(aadb.PICTURES),
+    test_lists: Sequence[str] = ("new", "old"),
     seed: int = 0,
 ) -> None:
-    """Writes the three lists of AADB and their pictures.
+    """Writes the lists of AADB and their pictures.
 
     Args:
         folder: Made if it is not there.
-        counts: Pictures in training, validation and test.
-        pictures: ``"originalSize"`` or ``"warp256"``.
-        test_list: ``"new"`` or ``"old"``.
+        counts: Pictures in training, validation and each test list.
+        pictures: Which of ``"originalSize"`` and ``"warp256"``.
+        test_lists: Which of ``"new"`` and ``"old"``.
         seed: Seed of the drawings.
 
     Example:
         >>> import tempfile
-        >>> write_fake_aadb(folder := tempfile.mkdtemp(), counts=(2, 1, 1), pictures="warp256")
+        >>> write_fake_aadb(folder := tempfile.mkdtemp(), counts=(2, 1, 1), pictures=["warp256"])
         >>> sorted(path.name for path in Path(folder).iterdir())
         ['datasetImages_warp256', 'imgListFiles_label']
     """
     place, random = Path(folder), np.random.default_rng(seed)
-    lists = place / aadb.LIST_FOLDER
-    lists.mkdir(parents=True, exist_ok=True)
-    for number, (part, name) in enumerate(aadb.LISTS.items()):
-        scores = random.beta(3, 3, counts[number]).round(4)
-        shape = {"height": 64, "width": 64} if pictures == "warp256" else {"height": 60, "width": 80}
-        drawn = draw_scenes(scores, seed=seed + number, **shape)
-        names = [f"farm{number}_{picture}_{1000 + picture}_b.jpg" for picture in range(counts[number])]
-        root = aadb.PICTURES[pictures][-1 if part == "test" and test_list == "new" else 0]
-        for file, picture in zip(names, drawn, strict=True):
-            _save(place / root / file, picture)
+    (place / aadb.LIST_FOLDER).mkdir(parents=True, exist_ok=True)
+    tests = {"new": aadb.LISTS["test"], "old": aadb.OLD_TEST}
+    lists = [(aadb.LISTS["train"], counts[0]), (aadb.LISTS["val"], counts[1])]
+    for number, (name, count) in enumerate([*lists, *((tests[word], counts[2]) for word in test_lists)]):
+        scores = random.beta(3, 3, count).round(4)
+        names = [f"farm{number}_{picture}_{1000 + picture}_b.jpg" for picture in range(count)]
+        for edition in pictures:
+            drawn = draw_scenes(scores, seed=seed + number, **_SHAPES[edition])
+            root = aadb.PICTURES[edition][-1 if name == aadb.LISTS["test"] else 0]
+            for file, picture in zip(names, drawn, strict=True):
+                _save(place / root / file, picture)
         rows = [f"{file} {score:.4f} " for file, score in zip(names, scores, strict=True)]
-        (lists / (aadb.OLD_TEST if part == "test" and test_list == "old" else name)).write_text("\n".join(rows) + "\n")
+        (place / aadb.LIST_FOLDER / name).write_text("\n".join(rows) + "\n")
 
 
 def write_fake_ava(folder: str | Path, *, train: int = 120, test: int = 30, lists: bool = True, seed: int = 0) -> None:
@@ -161,13 +169,13 @@ def write_fake_ava(folder: str | Path, *, train: int = 120, test: int = 30, list
             (place / ava.LIST_FOLDER / name).write_text("".join(f"{id_}\n" for id_ in part))
 
 
-def write_fake_fgnet(folder: str | Path, *, people: int = 12, ages: Sequence[int] | None = None, seed: int = 0) -> None:
+def write_fake_fgnet(folder: str | Path, *, people: int = 82, ages: Sequence[int] | None = None, seed: int = 0) -> None:
     """Writes the pictures of FG-NET into ``images/``.
 
     Args:
         folder: Made if it is not there.
         people: Number of people.
-        ages: Ages of each person; unset: ten from 0 to 69, others for each person.
+        ages: Ages of each person; unset: six from 0 to 69, others for each person.
         seed: Seed of the drawings.
 
     Example:
@@ -177,7 +185,7 @@ def write_fake_fgnet(folder: str | Path, *, people: int = 12, ages: Sequence[int
         ['001A02.JPG', '001A02a.JPG', '001A30.JPG']
     """
     for person in range(1, people + 1):
-        mine = list(ages) if ages is not None else [(7 * step + person) % 70 for step in range(10)]
+        mine = list(ages) if ages is not None else [(12 * step + person) % 70 for step in range(6)]
         faces = draw_faces(np.array(mine) / 69, size=_TILE, seed=seed + person)
         for place, (age, face) in enumerate(zip(mine, faces, strict=True)):
             letter = " abcdefgh"[mine[:place].count(age)].strip()
