@@ -8,22 +8,30 @@ from monge.losses.batchwise_ot import (
     batchwise_ot_loss,
     batchwise_ot_weights,
 )
+from monge.losses.conservative import ConservativeWassersteinLoss
+from monge.losses.gathered import Gathered
 from monge.losses.memory import CrossBatchMemory
 from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan
+from monge.losses.relaxed_emd import RelaxedEMDLoss
 from monge.losses.released import ReleasedSweeps
-from monge.losses.squared_emd import SquaredEMDLoss, squared_emd
+from monge.losses.squared_emd import SquaredEMDLoss, squared_emd_loss
+from monge.losses.wasserstein import WassersteinLoss
 from monge.losses.xemd import CrossEntropyEMDLoss
 
 __all__ = [
     "BatchwiseOTLoss",
     "BatchwiseOTTerms",
+    "ConservativeWassersteinLoss",
     "CrossBatchMemory",
     "CrossEntropyEMDLoss",
+    "Gathered",
     "PlanDiagnostics",
+    "RelaxedEMDLoss",
     "ReleasedSweeps",
     "SquaredEMDLoss",
+    "WassersteinLoss",
     "batchwise_ot_loss",
     "batchwise_ot_weights",
     "diagnose_plan",
-    "squared_emd",
+    "squared_emd_loss",
 ]

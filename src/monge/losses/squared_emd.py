@@ -22,7 +22,7 @@ Solver = Literal["entropic", "exact"]
 _PAIRS = 1 << 24
 
 
-def squared_emd(probabilities: Tensor, distances: Tensor, power: Literal[1, 2] = 2) -> Tensor:
+def squared_emd_loss(probabilities: Tensor, distances: Tensor, power: Literal[1, 2] = 2) -> Tensor:
     """``sum_i p_i^power D_ik``, what it costs to move a prediction into its class k [SEMD].
 
     With ``power=1`` it is the transport cost itself, because all mass must go to class k; ``power=2`` is the paper's
@@ -38,10 +38,10 @@ def squared_emd(probabilities: Tensor, distances: Tensor, power: Literal[1, 2] =
 
     Example:
         >>> p, distances = torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.0, 1.0, 2.0])
-        >>> squared_emd(p, distances), squared_emd(p, distances, power=1)
+        >>> squared_emd_loss(p, distances), squared_emd_loss(p, distances, power=1)
         (tensor(0.2500), tensor(0.5000))
     """
-    return ((probabilities.square() if power == 2 else probabilities) * distances).sum(-1)
+    return ((probabilities.square() if power == 2 else probabilities) * distances.to(probabilities.dtype)).sum(-1)
 
 
 def transport_to_targets(
@@ -165,7 +165,7 @@ class SquaredEMDLoss(GroundLoss):
             return self._unordered(batch)  # to a single class the ways are the distances
         if isinstance(ground, Tree):
             moved = ground.below(batch.logits.softmax(-1) - batch.one_hot())  # (R, E)
-            return ((moved.square() if self.power == 2 else moved.abs()) * ground.spans).sum(-1)
+            return ((moved.square() if self.power == 2 else moved.abs()) * ground.spans.to(moved.dtype)).sum(-1)
         assert isinstance(ground, Line)
         ground.check(batch.logits.shape[1])
         if self.power == 1:
@@ -177,10 +177,10 @@ class SquaredEMDLoss(GroundLoss):
     def _unordered(self, batch: ClassTargets) -> Tensor:
         p = batch.logits.softmax(-1)  # (R, C)
         if batch.labels is not None and batch.probabilities is None:
-            return squared_emd(p, self.ground.columns(batch.labels, p.shape[1]), self.power)
+            return squared_emd_loss(p, self.ground.columns(batch.labels, p.shape[1]), self.power)
         assert batch.probabilities is not None
         if self.power == 2:
-            return squared_emd(p, self.ground.expected(batch.probabilities), 2)
+            return squared_emd_loss(p, self.ground.expected(batch.probabilities), 2)
         distances = self.ground.matrix(p.shape[1])
         return transport_to_targets(
             p, batch.probabilities, distances, solver=self.solver, epsilon=self.epsilon, tol=self.tol

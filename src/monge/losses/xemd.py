@@ -16,7 +16,7 @@ from monge.ground import Ground, GroundLike, Power, as_ground
 from monge.ground.rank_state import RankState
 from monge.losses.class_targets import ClassTargets, Reduction
 from monge.losses.ground_loss import GroundLoss
-from monge.losses.squared_emd import squared_emd
+from monge.losses.squared_emd import squared_emd_loss
 
 # Cross-entropy over weighted EMD term at the moment when the weight is fixed [SEMD].
 _RATIO = 3.5
@@ -199,7 +199,7 @@ class CrossEntropyEMDLoss(GroundLoss):
             distances = self.ground.columns(batch.labels, p.shape[1])  # (R, C)
         else:
             distances = self.ground.expected(batch.probabilities)  # (R, C)
-        return batch.weighted(squared_emd(p, distances + self.mu))
+        return batch.weighted(squared_emd_loss(p, distances + self.mu))
 
     def _measure(self, entropy: Tensor, term: Tensor) -> None:
         if self.state["emd"].device != term.device:
