@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from monge.ot.backend import compiled_for
 from monge.ot.operators import solve_marginal_system, times, times_transposed
 
 
@@ -102,6 +103,10 @@ class ImplicitPotentials(torch.autograd.Function):
 def _implicit_backward(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, grad_f: Tensor, grad_g: Tensor
 ) -> tuple[Tensor | None, ...]:
+    if not torch.compiler.is_compiling() and compiled_for(cost, f):
+        from monge.ot.compiled.marginal_system import implicit_backward
+
+        return (*implicit_backward(cost, a, b, epsilon, f, g, grad_f, grad_g), None, None)
     density = log_density(cost, epsilon, f, g)
     kernel = density.clamp_max(80.0).exp()  # (B, N, M); above 80 only where neither point has mass
     root_a, root_b = a.sqrt(), b.sqrt()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from monge.ot.backend import compiled_for
 from monge.ot.scaling import Solution, solve_balanced
 
 _CHECK_EVERY = 10
@@ -73,6 +74,10 @@ def solve_marginal_system(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     Returns:
         ``z`` of shape ``(B, M)``, orthogonal to ``null``.
     """
+    if compiled_for(scaled, rhs, null):
+        from monge.ot.compiled.marginal_system import solve_systems
+
+        return solve_systems(scaled, rhs, null)
     with torch.autocast(device_type=rhs.device.type, enabled=False):
         return _conjugate_gradients(scaled, rhs, null / null.square().sum(1, keepdim=True).sqrt())
 

@@ -7,8 +7,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from monge.ot.backend import compiled_for
 from monge.ot.convergence import OnFail, report_unconverged
 from monge.ot.gradients import EnvelopeValue, fixed_plan_from, implicit_potentials, plan_from
+from monge.ot.implicit_plan import ImplicitPlan
 from monge.ot.log_domain import solve_in_log_domain
 from monge.ot.operators import balanced_potentials
 from monge.ot.problem import Problem, check_weights, pose, safe_log, unit_mass
@@ -120,6 +122,9 @@ def _transport(unit: Problem, mass: Tensor | None, solution: Solution, converged
         f, g = implicit_potentials(*live, f, g)
 
     def make_plan() -> Tensor:
+        if grad == "implicit" and not torch.compiler.is_compiling() and compiled_for(unit.cost, solution.f):
+            weight = torch.ones_like(unit.epsilon) if mass is None else mass
+            return unit.unflatten(ImplicitPlan.apply(*live, weight, solution.f, solution.g))
         make, (cost, a, b, epsilon) = (
             (plan_from, live) if grad in ("implicit", "unrolled") else (fixed_plan_from, fixed)
         )
