@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monge.report.axes import Scale, log_ticks, nice_ticks, padded, tick_labels
-from monge.report.charts import DotRow, dot_chart, heat_map, histogram_chart
+from monge.report.charts import DotRow, dot_chart, histogram_chart
 from monge.report.curves import envelope, smooth, thin
 from monge.report.line_chart import Series, line_chart
+from monge.report.matrix_chart import heat_map
 from monge.report.plan_picture import colour_ramp
 from monge.report.svg import Markup, clean, tag
 
@@ -75,7 +76,9 @@ def charts() -> dict[str, Markup]:
         "ghost": line_chart("t", "x", "y", [Series("a", [0, 1], [1.0, 2.0], ghost=([0, 1], [-9.0, 9.0]))]),
         "many": line_chart("t", "x", "y", [Series(f"name {i} <&>", [0, 1], [i, i]) for i in range(25)]),
         "histogram": histogram_chart("t", "x", "y", [0.0, 1.0, 2.0], [("a<", [0.2, 0.8]), ("b", [0.0, 0.0])]),
-        "dots": dot_chart("t", "x", "y", [DotRow("a&", 1.0, nan, [("s", nan)], 0), DotRow("b", None, None, [], 1)]),
+        "dots": dot_chart(
+            "t", "x", "y", [DotRow("a&", 1.0, (nan, 1.0), [("s", nan)], "s0"), DotRow("b", None, None, [], "")]
+        ),
         "no rows": dot_chart("t", "x", "y", []),
         "heat": heat_map("t", "x", "y", ["a<b", "c" * 30], [[3, 1], [0, 0]]),
         "one class": heat_map("t", "x", "y", ["a"], [[3]]),

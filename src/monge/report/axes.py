@@ -114,6 +114,18 @@ class Scale:
         return [(self(value), text) for value, text in zip(ticks, texts)]
 
 
+def room_for_ticks(low: float, high: float, *, log: bool = False) -> float:
+    """Room to the left of a chart for the tick texts of its vertical axis and, beside them, its label.
+
+    Example:
+        >>> room_for_ticks(0.0, 1.0), room_for_ticks(0.0341, 0.0542)
+        (58.0, 64.5)
+    """
+    longest = max(len(text) for _, text in Scale(low, high, 0.0, 1.0, log).labelled())
+    # Digits run at about 7.5 units on a phone, where text is largest.
+    return max(_LEFT, 27.0 + 7.5 * longest)
+
+
 def padded(values: list[float], *, log: bool = False, floor: float | None = None) -> tuple[float, float]:
     """A domain a little wider than finite ``values``, never empty; ``floor`` is a bound it does not cross.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from monge.report.charts import DotRow, dot_chart
-from monge.report.comparison_folder import ComparedLoss, ComparedRun, Comparison
+from monge.report.comparison_folder import ComparedLoss, ComparedRun, Paired, Select
 from monge.report.definitions import metric
-from monge.report.line_chart import Series, line_chart
+from monge.report.line_chart import Series, line_chart, series_class
 from monge.report.svg import Markup
 
 
@@ -16,9 +16,22 @@ def interval_chart(losses: list[ComparedLoss], name: str) -> Markup:
     rows = []
     for i, loss in enumerate(losses):
         seeds = [(f"seed {run.seed}", value) for run in loss.runs if (value := run.test.get(name)) is not None]
-        rows.append(DotRow(loss.name, finite(loss.mean.get(name)), finite(loss.interval.get(name)), seeds, i))
+        mean, half = finite(loss.mean.get(name)), finite(loss.interval.get(name))
+        bar = None if mean is None or half is None else (mean - half, mean + half)
+        rows.append(DotRow(loss.name, mean, bar, seeds, series_class(i)))
     title = f"{metric(name).title} on test data, 95 % interval"
     return dot_chart(title, metric(name).short, "loss", rows)
+
+
+def difference_chart(pairs: list[Paired], name: str) -> Markup:
+    """Mean differences of one test metric with their 95 % intervals; significant ones in another colour."""
+    rows = []
+    for pair in pairs:
+        css = "s0" if pair.significant else "quiet"
+        rows.append(DotRow(f"{pair.a} − {pair.b}", finite(pair.difference), pair.ends, [], css))
+    better = "lower" if metric(name).lower else "higher"
+    label = f"difference in {metric(name).short}; {better} is better"
+    return dot_chart(f"{metric(name).title}: first less second", label, "pair of losses", rows, left=206, zero=True)
 
 
 def curve_charts(losses: list[ComparedLoss], on: str) -> list[Markup]:
@@ -62,28 +75,30 @@ def run_curve(run: ComparedRun, on: str) -> list[tuple[float, float]]:
     return sorted((step, value) for step, value in points if step is not None and value is not None)
 
 
-def target_chart(comparison: Comparison, losses: list[ComparedLoss]) -> Markup | None:
+def target_chart(losses: list[ComparedLoss], on: Select) -> Markup | None:
     """Steps to the target: median and single seeds; seeds that never reach it have no dot."""
-    on = comparison.search.on
     rows = []
     for i, loss in enumerate(losses):
         goal = loss.steps_to_target
         seeds = [] if goal is None else [(f"seed {r.seed}", s) for r in loss.runs if (s := reached(r, on, goal.target))]
-        rows.append(DotRow(loss.name, finite(goal.median) if goal else None, None, seeds, i, absent="not reached"))
+        median = finite(goal.median) if goal else None
+        rows.append(DotRow(loss.name, median, None, seeds, series_class(i), absent="not reached"))
     if all(row.mean is None and not row.dots for row in rows):
         return None
     return dot_chart("Training steps to the target, median and seeds", "training steps", "loss", rows)
 
 
-def reached(run: ComparedRun, on: str, target: float) -> float | None:
-    """First recorded step at which a run's metric is at the target or above.
+def reached(run: ComparedRun, on: Select, target: float) -> float | None:
+    """First recorded step at which a run's metric is at the target or better.
 
     Example:
-        >>> run = ComparedRun(seed=0, curve=[{"step": 10, "val/map": 0.5}, {"step": 20, "val/map": 0.9}])
-        >>> reached(run, "val/map", 0.8), reached(run, "val/map", 0.95)
+        >>> run = ComparedRun(seed=0, curve=[{"step": 10, "val/mae": 0.5}, {"step": 20, "val/mae": 0.3}])
+        >>> on = Select(metric="val/mae", higher_is_better=False)
+        >>> reached(run, on, 0.4), reached(run, on, 0.2)
         (20.0, None)
     """
-    return next((step for step, value in run_curve(run, on) if value >= target), None)
+    sign = 1.0 if on.higher_is_better else -1.0
+    return next((step for step, value in run_curve(run, on.metric) if sign * value >= sign * target), None)
 
 
 def search_chart(losses: list[ComparedLoss], on: str) -> Markup | None:

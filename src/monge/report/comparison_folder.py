@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,43 @@ class Goal(_Part):
     rule: str = ""
 
 
+class Select(_Part):
+    """The validation metric that chose epochs and learning rates, and which way is better."""
+
+    metric: str = "val/map"
+    higher_is_better: bool = True
+
+    @property
+    def plain(self) -> str:
+        """Its name without the part of the data."""
+        return self.metric.rsplit("/", 1)[-1]
+
+
+class Paired(_Part):
+    """A paired test of two losses on one test metric, seed by seed.
+
+    ``difference`` is the mean of ``a`` minus ``b``, ``interval`` its 95 % interval, ``p_holm`` the p-value corrected
+    for the number of pairs.
+    """
+
+    a: str
+    b: str
+    metric: str
+    difference: float | None = None
+    interval: tuple[float | None, float | None] | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    significant: bool = False
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Ends of the interval if both are finite."""
+        low, high = self.interval or (None, None)
+        if low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
+            return None
+        return low, high
+
+
 class Comparison(_Part):
     """A comparison of losses under one recipe."""
 
@@ -82,7 +120,14 @@ class Comparison(_Part):
     budget: dict[str, Any] = Field(default_factory=dict)
     target: Goal = Goal()
     search: Search = Search()
+    select: Select | None = None
+    paired: list[Paired] = Field(default_factory=list)
     command: str = ""
+
+    @property
+    def selection(self) -> Select:
+        """What the losses were chosen and are sorted by; older files, which do not say, used validation mAP."""
+        return self.select or Select(metric=self.search.on)
 
 
 def read_comparison(folder: Path) -> Comparison:

@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from monge.report.comparison_charts import curve_charts, finite, interval_chart, reached, search_chart, target_chart
-from monge.report.comparison_folder import ComparedLoss, ComparedRun, Comparison, read_comparison
+from monge.report.comparison_folder import ComparedLoss, ComparedRun, Comparison, Select, read_comparison
 from monge.report.definitions import importance, metric
+from monge.report.differences import differences
 from monge.report.line_chart import series_class
 from monge.report.page import number, render, write_page
 from monge.report.svg import clean
 
 _MOST_METRICS = 14
 _MOST_RATES = 12
+_INTERVALS = 4
 _COUNTS = ("queries", "skipped_queries")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean over seeds with the half-width of its interval; ``best`` marks the highest mean of a column."""
+    """Mean over seeds with the half-width of its interval; ``best`` marks the best mean of a column."""
 
     mean: float | None
     half: float | None
@@ -61,9 +63,11 @@ def write_comparison(folder: Path) -> Path:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The page of a comparison as text; losses sorted by their mean test mAP."""
-    losses = sorted(comparison.losses, key=lambda loss: -_sortable(loss.mean.get("test/map")))
-    names, on = _metric_names(losses), comparison.search.on
+    """The page of a comparison as text; losses sorted by the test value of the metric they were chosen by."""
+    on = comparison.selection
+    chosen = f"test/{on.plain}"
+    losses = sorted(comparison.losses, key=lambda loss: -_goodness(loss.mean.get(chosen), not on.higher_is_better))
+    names = _metric_names(losses, chosen)
     rows = _rows(losses, names, on)
     targets = sorted({loss.steps_to_target.target for loss in losses if loss.steps_to_target is not None})
     return render(
@@ -74,34 +78,37 @@ def render_comparison(comparison: Comparison) -> str:
             "metrics": [metric(name) for name in names],
             "rows": rows,
             "target": targets[0] if len(targets) == 1 else None,
-            "on": metric(on).short,
-            "intervals": [interval_chart(losses, name) for name in names[:2]],
-            "curves": curve_charts(losses, on),
-            "steps": target_chart(comparison, losses),
-            "search": search_chart(losses, on),
+            "on": metric(on.metric).short,
+            "order": "highest" if on.higher_is_better else "lowest",
+            "or_better": "or more" if on.higher_is_better else "or less",
+            "intervals": [interval_chart(losses, name) for name in names[:_INTERVALS]],
+            "differences": differences(comparison.paired, names),
+            "curves": curve_charts(losses, on.metric),
+            "steps": target_chart(losses, on),
+            "search": search_chart(losses, on.metric),
             "at_edge": [row.name for row in rows if row.trials and row.lr in (min(row.trials), max(row.trials))],
             "rates": sorted({rate for row in rows for rate in row.trials})[:_MOST_RATES],
-            "runs": _runs(losses),
+            "runs": _runs(losses, chosen),
             "budget": _budget(comparison.budget),
         },
     )
 
 
-def _metric_names(losses: list[ComparedLoss]) -> list[str]:
-    """Test metrics that any loss has, the most important first; recall at 1 is left out beside NN."""
+def _metric_names(losses: list[ComparedLoss], chosen: str) -> list[str]:
+    """Test metrics that any loss has, that of the choice first; recall at 1 is left out beside NN."""
     found = dict.fromkeys(name for loss in losses for name in loss.mean if name.startswith("test/"))
     names = [name for name in found if name.removeprefix("test/") not in _COUNTS]
     if "test/nn" in found:
         names = [name for name in names if name != "test/recall_at_1"]
-    return sorted(names, key=importance)[:_MOST_METRICS]
+    return sorted(names, key=lambda name: (name != chosen, importance(name)))[:_MOST_METRICS]
 
 
-def _rows(losses: list[ComparedLoss], names: list[str], on: str) -> list[Row]:
-    best = {name: max((_sortable(loss.mean.get(name)) for loss in losses), default=0.0) for name in names}
+def _rows(losses: list[ComparedLoss], names: list[str], on: Select) -> list[Row]:
+    best = {name: max(_goodness(loss.mean.get(name), metric(name).lower) for loss in losses) for name in names}
     rows = []
     for i, loss in enumerate(losses):
         cells = [
-            Cell(loss.mean.get(name), finite(loss.interval.get(name)), loss.mean.get(name) == best[name])
+            _cell(loss.mean.get(name), finite(loss.interval.get(name)), best[name], metric(name).lower)
             for name in names
         ]
         goal = loss.steps_to_target
@@ -114,12 +121,17 @@ def _rows(losses: list[ComparedLoss], names: list[str], on: str) -> list[Row]:
                 cells,
                 goal.median if goal else None,
                 f"{hits} of {len(loss.runs)} seeds" if goal else "",
-                {rate: trial.get(on) for trial in loss.search if (rate := finite(trial.get("lr"))) is not None},
+                {rate: trial.get(on.metric) for trial in loss.search if (rate := finite(trial.get("lr"))) is not None},
                 _mean([run.train_seconds for run in loss.runs]),
                 sum(bool(run.diverged) for run in loss.runs),
             )
         )
     return rows
+
+
+def _cell(mean: float | None, half: float | None, best: float, lower: bool) -> Cell:
+    goodness = _goodness(mean, lower)
+    return Cell(mean, half, math.isfinite(goodness) and goodness == best)
 
 
 def _budget(budget: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -131,10 +143,10 @@ def _budget(budget: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _runs(losses: list[ComparedLoss]) -> list[tuple[str, int, float | None, float | None, str]]:
-    """``(loss, seed, test mAP, training seconds, folder and what became of it)`` of every run."""
+def _runs(losses: list[ComparedLoss], chosen: str) -> list[tuple[str, int, float | None, float | None, str]]:
+    """``(loss, seed, chosen metric, training seconds, folder and what became of it)`` of every run."""
     return [
-        (clean(loss.name), run.seed, run.test.get("test/map"), run.train_seconds, clean(_place(run), 200))
+        (clean(loss.name), run.seed, run.test.get(chosen), run.train_seconds, clean(_place(run), 200))
         for loss in losses
         for run in loss.runs
     ][:400]
@@ -144,8 +156,11 @@ def _place(run: ComparedRun) -> str:
     return f"{run.path}: {run.diverged}" if run.diverged else run.path
 
 
-def _sortable(value: float | None) -> float:
-    return -math.inf if value is None or math.isnan(value) else value
+def _goodness(value: float | None, lower: bool) -> float:
+    """A value with its sign turned where lower is better; what is no number is worse than any."""
+    if value is None or math.isnan(value):
+        return -math.inf
+    return -value if lower else value
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

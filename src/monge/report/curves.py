@@ -6,15 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monge.report.definitions import importance, metric
+from monge.report.definitions import METRICS, importance, metric
 from monge.report.line_chart import Series, line_chart
 from monge.report.run_folder import Records
 from monge.report.svg import Markup, clean
 
+_PERFECT = "score (1 is perfect)"
 _FAMILIES = (
-    ("Ranking quality on validation data", ("map", "map_at_r", "r_precision", "ft")),
-    ("Nearest neighbours on validation data", ("nn", "knn", "svm", "recall_at_")),
-    ("Second tier, E and DCG on validation data", ("st", "e", "dcg")),
+    ("Ranking quality on validation data", _PERFECT, ("map", "map_at_r", "r_precision", "ft")),
+    ("Nearest neighbours on validation data", _PERFECT, ("nn", "knn", "svm", "recall_at_")),
+    ("Second tier, E and DCG on validation data", _PERFECT, ("st", "e", "dcg")),
+    ("Accuracy on validation data", "share of the items", ("accuracy", "within_one", "mean_class_accuracy", "top5")),
+    ("Absolute error on validation data", "error", ("mae", "amae", "mmae")),
+    ("Agreement of order on validation data", _PERFECT, ("qwk", "spearman", "kendall", "c_index")),
+    ("Ratings on validation data", _PERFECT, ("srcc_mean", "plcc_mean", "srcc_std", "plcc_std")),
 )
 _COUNTS = ("queries", "skipped_queries")
 _MOST_CHARTS = 12
@@ -40,14 +45,14 @@ def learning_curves(records: Records) -> Curves:
     losses = [name for name in series if name.endswith("/loss")]
     if losses:
         charts.append(_loss_chart(losses, series))
-    for title, members in _FAMILIES:
+    for title, label, members in _FAMILIES:
         names = _distinct(_members(members, series), series)
         if names:
             lines = [Series(_name(n), *thin(*series[n], _POINTS)) for n in names]
             if len(names) == 1:
                 title = f"{metric(names[0]).title} on validation data"
-            charts.append(line_chart(title, "training step", "score (1 is perfect)", lines))
-    drawn = {*losses, *(name for _, members in _FAMILIES for name in _members(members, series))}
+            charts.append(line_chart(title, "training step", label, lines))
+    drawn = {*losses, *(name for _, _, members in _FAMILIES for name in _members(members, series))}
     rest = [n for n in series if n not in drawn and n.split("/")[-1] not in _COUNTS and _varies(series[n][1])]
     room = _MOST_CHARTS - len(charts)
     charts += [_single(name, *series[name]) for name in rest[:room]]
@@ -130,9 +135,16 @@ def _loss_chart(names: list[str], series: dict[str, tuple[list[float], list[floa
 
 
 def _single(name: str, steps: list[float], values: list[float]) -> Markup:
-    label = clean(name, 34)
-    title = label + _smoothing(len(values))
-    return line_chart(title, "training step", label.split("/")[-1].replace("_", " "), [_smoothed(label, steps, values)])
+    label, smoothed = clean(name, 34), _smoothing(len(values))
+    title, unit = label, label.split("/")[-1].replace("_", " ")
+    plain = name.removeprefix("val/")
+    if name in METRICS:
+        title, unit = metric(name).title, metric(name).short
+    elif plain in METRICS and plain != name:
+        unit = metric(name).short
+        # Beside the length of the smoothing a phone has no room for the long name.
+        title = f"{unit if smoothed else metric(name).title} on validation data"
+    return line_chart(title + smoothed, "training step", unit, [_smoothed(label, steps, values)])
 
 
 def _window(count: int) -> int:

@@ -7,12 +7,21 @@ from typing import NamedTuple
 
 
 class Metric(NamedTuple):
-    """Names and definition of a metric; ``short`` is for legends and table heads, ``digits`` how it is printed."""
+    """Names and definition of a metric.
+
+    Attributes:
+        short: For legends and table heads.
+        title: For headings.
+        definition: What it means, one sentence.
+        digits: Decimals it is printed with.
+        lower: Whether lower is better.
+    """
 
     short: str
     title: str
     definition: str
     digits: int = 4
+    lower: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -50,15 +59,91 @@ METRICS: dict[str, Metric] = {
     "map_20pt": Metric(
         "mAP 20 pt", "20-point mAP", "Mean precision at the recalls 5 %, 10 %, …, 100 %, interpolated linearly."
     ),
-    "loss": Metric("loss", "Loss", "Mean of the training loss."),
+    "accuracy": Metric("accuracy", "Accuracy", "Share of the items whose class is predicted exactly."),
+    "mae": Metric(
+        "MAE",
+        "Mean absolute error",
+        "Mean distance of the predicted from the true class, in classes or in the unit of their positions.",
+        lower=True,
+    ),
+    "qwk": Metric(
+        "QWK",
+        "Quadratic weighted kappa",
+        "1 less the mean squared class difference over that of chance with the same class frequencies; 0 is chance.",
+    ),
+    "within_one": Metric("within one", "Within one class", "Share of the items predicted at most one class off."),
+    "rps": Metric(
+        "RPS",
+        "Ranked probability score",
+        "Sum over the classes of the squared difference of the cumulative probabilities from the truth's, mean over "
+        "items; not divided by the number of classes.",
+        lower=True,
+    ),
+    "mean_class_accuracy": Metric(
+        "class accuracy", "Mean class accuracy", "Mean over the classes of the share of each that is predicted exactly."
+    ),
+    "top5": Metric("top 5", "Top-5 accuracy", "Share of the items whose class is among the five most probable."),
+    "amae": Metric(
+        "AMAE",
+        "Average MAE",
+        "Mean over the classes of the mean absolute error of each, so that rare ones weigh as much.",
+        lower=True,
+    ),
+    "mmae": Metric("MMAE", "Maximum MAE", "Mean absolute error of the class that has the largest.", lower=True),
+    "spearman": Metric("Spearman", "Spearman's rho", "Rank correlation of predicted and true classes."),
+    "kendall": Metric(
+        "Kendall", "Kendall's tau-b", "Surplus of the pairs of items in the right order, corrected for ties."
+    ),
+    "c_index": Metric(
+        "C-index",
+        "Concordance index",
+        "Share of the pairs of items of different classes that are in the right order, ties one half.",
+    ),
+    "emd": Metric(
+        "EMD",
+        "Earth mover's distance",
+        "Mean over the classes of the difference of the cumulative probabilities from the truth's, mean over items.",
+        lower=True,
+    ),
+    "emd2": Metric(
+        "EMD r = 2",
+        "Earth mover's distance, r = 2",
+        "As EMD, with the root of the mean square over the classes instead of the mean.",
+        lower=True,
+    ),
+    "ece": Metric(
+        "ECE",
+        "Expected calibration error",
+        "Mean difference of accuracy and confidence (the largest probability) in 15 bins of the confidence.",
+        lower=True,
+    ),
+    "nll": Metric("NLL", "Negative log-likelihood", "Mean of −log of the probability of the true class.", lower=True),
+    "srcc_mean": Metric(
+        "SRCC mean", "Rank correlation of means", "Spearman's rho of predicted and given mean ratings."
+    ),
+    "plcc_mean": Metric("PLCC mean", "Correlation of means", "Pearson's r of predicted and given mean ratings."),
+    "srcc_std": Metric(
+        "SRCC std", "Rank correlation of deviations", "Spearman's rho of the standard deviations of the ratings."
+    ),
+    "plcc_std": Metric(
+        "PLCC std", "Correlation of deviations", "Pearson's r of the standard deviations of the ratings."
+    ),
+    "loss": Metric("loss", "Loss", "Mean of the training loss.", lower=True),
+    "train/cross_entropy": Metric("cross-entropy", "Cross-entropy term", "That part of the training loss.", lower=True),
+    "train/emd": Metric("EMD term", "EMD term", "That part of the training loss.", lower=True),
+    "train/emd_weight": Metric("weight", "Weight of the EMD term", "What the EMD term is multiplied by."),
     "queries": Metric("queries", "Queries", "Number of test items used as queries.", 0),
     "skipped_queries": Metric(
         "skipped", "Skipped queries", "Queries left out because no other item is of their class.", 0
     ),
 }
 
-HEADLINE = ("map", "nn", "knn", "svm", "ft", "dcg", "r_precision", "recall_at_1")
-"""Metrics shown largest, the first four that a run has."""
+HEADLINES = {
+    "map": (("map", "nn", "knn", "svm", "ft", "dcg", "r_precision", "recall_at_1"), 4),
+    "mae": (("accuracy", "mae", "qwk", "within_one", "rps"), 5),
+    "accuracy": (("accuracy", "mean_class_accuracy", "top5", "nll", "ece"), 5),
+}
+"""Metrics shown largest and how many of them, by the metric that tells the kind of task; the first that a run has."""
 
 _RECALL = re.compile(r"recall_at_([0-9]{1,6})")
 
@@ -75,7 +160,9 @@ def metric(name: str) -> Metric:
         k = recall[1]
         meaning = f"Share of the queries with an item of their class among the k nearest, k = {k}."
         return Metric(f"R@{k}", f"Recall at {k}", meaning)
-    return METRICS.get(plain, Metric(plain, plain, "As named by the run; this report has no definition of it."))
+    return METRICS.get(name) or METRICS.get(
+        plain, Metric(plain, plain, "As named by the run; this report has no definition of it.")
+    )
 
 
 def importance(name: str) -> tuple[int, int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from monge.report.axes import Frame, Scale, padded, tick_label
+from monge.report.axes import Frame, Scale, padded, room_for_ticks, tick_label
 from monge.report.svg import Markup, clean, tag
 
 COLOURS = 10
@@ -69,12 +69,13 @@ def line_chart(
     xs = [v for s in series for v in s.x]
     ys = [v for s in series for column in _columns(s) for v in column if math.isfinite(v) and (v > 0 or not log_y)]
     legend = tuple((s.name, series_class(i)) for i, s in enumerate(series)) if len(series) > 1 else ()
-    frame = Frame(title, x_label, y_label, legend)
+    span = padded(ys or [1.0], log=log_y)
+    frame = Frame(title, x_label, y_label, legend, left=room_for_ticks(*span, log=log_y))
     low, high = (min(xs), max(xs)) if xs else (0.0, 1.0)
     if log_x or low == high:
         low, high = padded([low, high], log=log_x)
     x = Scale(low, high, frame.left, frame.right, log_x, whole=all(float(v).is_integer() for v in xs))
-    y = Scale(*padded(ys or [1.0], log=log_y), frame.bottom, frame.top, log_y)
+    y = Scale(*span, frame.bottom, frame.top, log_y)
     lines = [_draw(s, series_class(i), x, y) for i, s in enumerate(series)]
     return frame.svg(frame.grid(x, y), *lines)
 

@@ -12,10 +12,14 @@ from typing import Any
 from monge.errors import RunError
 from monge.extras import require
 from monge.report.stored_embeddings import StoredEmbeddings, load_embeddings
+from monge.report.stored_ground import StoredGround, load_ground
+from monge.report.stored_predictions import StoredPredictions, load_predictions
 
 _LONGEST_TEXT = 64_000
 _LARGEST_FILE = 1 << 28
 _NO_CURVES = {"step", "epoch", "time"}
+_FILES = ("recipe.yaml", "metrics.jsonl", "embeddings.safetensors", "predictions.safetensors", "environment.json")
+_NO_GROUND = "the loss of this run has no ground distance"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,10 @@ class RunFolder:
         recipe_text: The same as text.
         records: The numbers of ``metrics.jsonl``.
         environment: Parsed ``environment.json``, empty if it could not be read.
-        embeddings: Test embeddings, or the sentence that says why there are none.
+        results: What the run stored of the test items, embeddings or predictions, or the sentence that says why there
+            is neither.
+        ground: The ground distance of its loss, or the sentence that says why there is none.
+        classifies: Whether it is the run of a classifier.
         problems: One sentence for every piece that is missing or broken.
     """
 
@@ -59,7 +66,9 @@ class RunFolder:
     recipe_text: str
     records: Records
     environment: Mapping[str, Any]
-    embeddings: StoredEmbeddings | str
+    results: StoredEmbeddings | StoredPredictions | str
+    ground: StoredGround | str
+    classifies: bool
     problems: tuple[str, ...]
 
     def setting(self, *keys: str) -> Any:
@@ -87,17 +96,32 @@ def read_run(path: Path) -> RunFolder:
     """
     if not path.is_dir():
         raise RunError(f"{path}: found no folder here, expected the folder of a run (as given to --out)")
-    names = ("recipe.yaml", "metrics.jsonl", "embeddings.safetensors", "environment.json")
-    if not any((path / name).is_file() for name in names):
-        raise RunError(f"{path}: found none of {', '.join(names)}, expected the folder of a run (as given to --out)")
+    if not any((path / name).is_file() for name in _FILES):
+        raise RunError(f"{path}: found none of {', '.join(_FILES)}, expected the folder of a run (as given to --out)")
     recipe, recipe_text, recipe_problem = _read_recipe(path / "recipe.yaml")
     records = read_records(path / "metrics.jsonl")
     environment, environment_problem = _read_environment(path / "environment.json")
-    embeddings = load_embeddings(path / "embeddings.safetensors")
+    classifies = recipe.get("task") == "classification" or (path / "predictions.safetensors").exists()
+    results: StoredEmbeddings | StoredPredictions | str
+    if classifies:
+        results, ground = load_predictions(path / "predictions.safetensors"), load_ground(path / "ground.safetensors")
+    else:
+        results, ground = load_embeddings(path / "embeddings.safetensors"), _NO_GROUND
     problems = [recipe_problem, records.problem, environment_problem]
-    problems.append(embeddings if isinstance(embeddings, str) else embeddings.problem)
+    problems.append(results if isinstance(results, str) else results.problem)
+    # Most losses have no ground distance: that its file is not there is no problem.
+    if (path / "ground.safetensors").exists() and classifies:
+        problems.append(ground if isinstance(ground, str) else ground.problem)
     return RunFolder(
-        path, recipe, recipe_text, records, environment, embeddings, tuple(text for text in problems if text)
+        path,
+        recipe,
+        recipe_text,
+        records,
+        environment,
+        results,
+        ground,
+        classifies,
+        tuple(text for text in problems if text),
     )
 
 

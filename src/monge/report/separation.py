@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from monge.metrics import Distance
-from monge.report.charts import heat_map, histogram_chart
+from monge.report.charts import histogram_chart
+from monge.report.matrix_chart import heat_map
 from monge.report.neighbours import Retrieved, pair_distances
 from monge.report.stored_embeddings import StoredEmbeddings
 from monge.report.svg import Markup

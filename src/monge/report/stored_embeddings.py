@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from monge.extras import require
+from monge.report.stored_tensors import are_pictures, class_names, read_tensors
 from monge.report.svg import clean
 
 _LARGEST = 1e15
@@ -53,15 +52,10 @@ class StoredEmbeddings:
 
 def load_embeddings(path: Path) -> StoredEmbeddings | str:
     """Reads ``embeddings.safetensors``; returns a sentence where that is not possible."""
-    if not path.is_file():
-        return f"{path.name} is not in the run folder"
-    safetensors = require("safetensors", extra="train", purpose="reading the embeddings of a run")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            found = {name: file.get_tensor(name) for name in file.keys() if name.startswith("test/")}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
-        return f"{path.name}: could not be read ({clean(error, 90)})"
+    stored = read_tensors(path, prefix="test/")
+    if isinstance(stored, str):
+        return stored
+    found = stored.tensors
     vectors, labels = found.get("test/embeddings"), found.get("test/labels")
     if vectors is None or labels is None:
         return f"{path.name}: found no test/embeddings with test/labels in it"
@@ -73,15 +67,15 @@ def load_embeddings(path: Path) -> StoredEmbeddings | str:
     ):
         shapes = f"{tuple(vectors.shape)} {vectors.dtype} and {tuple(labels.shape)} {labels.dtype}"
         return f"{path.name}: found test/embeddings and test/labels of {shapes}, expected float (N, D) and integer (N,)"
-    return _checked(path.name, vectors, labels, found.get("test/images"), metadata)
+    return _checked(path.name, vectors, labels, found.get("test/images"), stored.metadata)
 
 
 def _checked(
-    name: str, vectors: Tensor, labels: Tensor, images: Tensor | None, metadata: dict[str, str]
+    name: str, vectors: Tensor, labels: Tensor, images: Tensor | None, metadata: Mapping[str, str]
 ) -> StoredEmbeddings | str:
     total = len(vectors)
     problems = []
-    if images is not None and not _shows(images, total):
+    if images is not None and not are_pictures(images, total):
         problems.append(f"test/images of {tuple(images.shape)} {images.dtype} are not pictures, left out")
         images = None
     rows = torch.arange(total)
@@ -100,20 +94,5 @@ def _checked(
     present, labels = torch.unique(labels[good], return_inverse=True)
     problem = f"{name}: " + "; ".join(problems) if problems else ""
     source = clean(metadata.get("source", ""), 400)
-    classes = _class_names(metadata.get("classes", ""), present)
+    classes = class_names(metadata.get("classes", ""), present.tolist())
     return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, source, problem)
-
-
-def _shows(images: Tensor, count: int) -> bool:
-    right = images.ndim == 4 and images.dtype == torch.uint8 and len(images) == count
-    return right and images.shape[1] in (1, 3) and min(images.shape[2:]) > 0
-
-
-def _class_names(text: str, present: Tensor) -> tuple[str, ...]:
-    """Names from the file's metadata; numbers for the classes it does not name."""
-    try:
-        stored: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        stored = []
-    names = stored if isinstance(stored, list) else []
-    return tuple(clean(names[i], 40) if i < len(names) else str(i) for i in present.tolist())
