@@ -15,9 +15,11 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
-    """Embed a run's test data anew with its best checkpoint and measure it."""
+    """Measure a run's best checkpoint anew on its test data, or on other data."""
     from monge.cli.table import show_metrics
+    from monge.recipes import load_recipe
     from monge.train import evaluate as evaluate_run
 
     show_metrics(evaluate_run(run, data, device=device, progress=True))
-    print(f"embeddings: {run / 'embeddings.safetensors'}")
+    what = "predictions" if load_recipe(run).task == "classification" else "embeddings"
+    print(f"{what}: {run / what}.safetensors")

@@ -16,6 +16,7 @@ def recipes(
     if name is not None:
         print(load_recipe(name).to_yaml(), end="")
         return
-    width = max(map(len, list_recipes()))
-    for known in list_recipes():
-        print(f"{known:<{width}}  {load_recipe(known).title}")
+    loaded = {known: load_recipe(known) for known in list_recipes()}
+    width, tasks = max(map(len, loaded)), max(len(recipe.task) for recipe in loaded.values())
+    for known, recipe in loaded.items():
+        print(f"{known:<{width}}  {recipe.task:<{tasks}}  {recipe.title}")

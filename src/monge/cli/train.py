@@ -16,6 +16,7 @@ _FOLDER = "MONGE_RUN_FOLDER"
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Name of a recipe (see monge recipes) or path of a YAML file.")],
     data: Annotated[
         str | None, typer.Option(help="packaged, synthetic, or the folder of the official files.", metavar="SOURCE")
@@ -31,6 +32,9 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Drop the run in the folder.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Try everything: a few steps on synthetic data, test, report.")
+    ] = False,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="Run every fold of a protocol that has folds; mean and deviation over them.")
     ] = False,
     devices: Annotated[
         int,
@@ -54,12 +58,16 @@ def train(
     if smoke:
         loaded = smoke_recipe(loaded)
     folder = _folder(out, loaded, resume=resume, smoke=smoke)
+    overwrite = overwrite or (smoke and out is None and not resume)
+    if folds:
+        _train_folds(context, loaded, folder, device, devices, logger or [], resume=resume, overwrite=overwrite)
+        return
     metrics = fit(
         loaded,
         folder,
         device=device,
         resume=resume,
-        overwrite=overwrite or (smoke and out is None and not resume),
+        overwrite=overwrite,
         loggers=("jsonl", *(logger or ())),
         devices=devices,
     )
@@ -76,9 +84,41 @@ def _touch_the_rest(folder: Path, metrics: dict[str, float], device: str) -> Non
     from monge.report import write_report
     from monge.train import evaluate
 
-    if evaluate(folder, device=device) != metrics:
+    again = evaluate(folder, device=device)
+    # A metric that is undefined on so few examples is NaN, which equals nothing.
+    if again.keys() != metrics.keys() or any(str(again[name]) != str(value) for name, value in metrics.items()):
         raise RunError(f"{folder}: the stored model does not give the numbers that its training ended with")
     write_report(folder)
+
+
+def _train_folds(
+    context: typer.Context,
+    recipe: Recipe,
+    folder: Path,
+    device: str,
+    devices: int,
+    loggers: list[str],
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """All folds, and what came of them."""
+    import shlex
+
+    from monge.errors import RecipeError
+    from monge.train.folds import FILE, fit_folds
+
+    if devices > 1:
+        raise RecipeError(f"--folds runs in one process, found --devices {devices}: leave one of the two out")
+    words = [word for word in context.obj if word not in ("--resume", "--overwrite")]
+    command = shlex.join(["monge", *words, *(["--out", str(folder)] if "--out" not in words else []), "--resume"])
+    names = ("jsonl", *loggers)
+    found = fit_folds(recipe, folder, device=device, resume=resume, overwrite=overwrite, loggers=names, command=command)
+    width = max(map(len, found.mean))
+    for name, mean in found.mean.items():
+        print(f"{name:<{width}}  {mean:.4f} ± {found.std[name]:.4f}")
+    print(f"± is one {found.definition.removeprefix('mean and ')}")
+    print(f"results: {folder / FILE}")
 
 
 def data_setting(data: str) -> str:

@@ -84,6 +84,7 @@ class XEMDParams(LossParams):
         label_smoothing: As for cross-entropy.
     """
 
+    name: str
     ground: GroundConfig | None = None
     omega: PositiveFloat
     mu: float
@@ -106,6 +107,67 @@ class XEMD2Params(XEMDParams):
     name: Literal["xemd2"] = "xemd2"
     omega: PositiveFloat = 2.0
     mu: float = -0.25
+
+
+class WassersteinParams(LossParams):
+    """Parameters of `monge.losses.WassersteinLoss` (Frogner et al.; NeurIPS 2015), with the same names and defaults.
+
+    Attributes:
+        ground: Distance between classes; unset: the line, for classes with an order.
+        power: Exponent of the distance.
+        epsilon: Entropic regularisation in units of the cost, the paper's 1/lambda.
+        rho: Price of marginals that are off, in units of the cost; unset: they are met.
+        label_smoothing: As for cross-entropy.
+    """
+
+    name: Literal["wasserstein"] = "wasserstein"
+    ground: GroundConfig | None = None
+    power: PositiveFloat = 1.0
+    epsilon: PositiveFloat = 0.1
+    rho: PositiveFloat | None = None
+    label_smoothing: Smoothing = 0.0
+
+
+class RelaxedEMDParams(LossParams):
+    """Parameters of `monge.losses.RelaxedEMDLoss` (Martinez et al.; 2016), with the same names and defaults.
+
+    Attributes:
+        ground: A line or a tree; unset: the line, for classes with an order.
+        rho: Exponent of the mass that crosses a link; 2 is the paper's, 1 the transport cost itself.
+        label_smoothing: As for cross-entropy.
+    """
+
+    name: Literal["relaxed_emd"] = "relaxed_emd"
+    ground: GroundConfig | None = None
+    rho: Annotated[float, Field(ge=1)] = 2.0
+    label_smoothing: Smoothing = 0.0
+
+
+class ConservativeParams(LossParams):
+    """Parameters of `monge.losses.ConservativeWassersteinLoss` (Liu et al.; ICCV 2019), with its names and defaults.
+
+    Attributes:
+        ground: Distance between classes; unset: the line, for classes with an order.
+        price: How what mass pays grows with the distance.
+        exponent: Of the power.
+        threshold: Of the Huber price.
+        unimodal: Share of a label that is spread around its class.
+        spread: How far, in units of the distance.
+        solver: For soft targets without a closed form.
+        epsilon: Entropic regularisation of that solver, in units of the mean price.
+        label_smoothing: Share of a target that is spread over all classes.
+    """
+
+    name: Literal["conservative"] = "conservative"
+    ground: GroundConfig | None = None
+    price: Literal["linear", "power", "huber"] = "power"
+    exponent: PositiveFloat = 2.0
+    threshold: PositiveFloat = 1.0
+    unimodal: Annotated[float, Field(ge=0, le=1)] = 0.0
+    spread: PositiveFloat = 1.0
+    solver: Literal["entropic", "exact"] = "entropic"
+    epsilon: PositiveFloat = 0.05
+    label_smoothing: Smoothing = 0.0
 
 
 class SORDParams(LossParams):
@@ -158,12 +220,15 @@ class DlordinalParams(LossParams):
     which: Annotated[Dlordinal, BeforeValidator(lambda which: canonical(which) if isinstance(which, str) else which)]
 
 
+TransportParams = (
+    SquaredEMDParams | XEMD1Params | XEMD2Params | WassersteinParams | RelaxedEMDParams | ConservativeParams
+)
+"""Parameters of monge's own losses of classes, each over a ground distance."""
+
 ClassLoss = (
     CrossEntropyParams
     | LabelSmoothingParams
-    | SquaredEMDParams
-    | XEMD1Params
-    | XEMD2Params
+    | TransportParams
     | SORDParams
     | CORALParams
     | CORNParams

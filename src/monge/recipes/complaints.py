@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -67,6 +68,8 @@ def _walk(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[list[
         if branch is not None:
             owner = branch
             continue
+        if isinstance(part, str) and len(_kinds_of_value(owner)) > 1:
+            continue  # pydantic's name for one of the kinds
         keys.append(str(part))
         if str(part) in _fields(owner):
             owner = _annotation(owner, str(part))
@@ -80,6 +83,13 @@ def _annotation(owner: Any, field: str) -> Any:
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return owner.model_fields[field].annotation
     return None
+
+
+def _kinds_of_value(annotation: Any) -> list[Any]:
+    """What may stand at a key that several kinds of plain values may stand at."""
+    if get_origin(annotation) not in (Union, UnionType) or _members(annotation):
+        return []
+    return [kind for kind in get_args(annotation) if kind is not type(None)]
 
 
 def _members(annotation: Any) -> list[Any]:

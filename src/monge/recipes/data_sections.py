@@ -12,6 +12,9 @@ TABLES = ("diamonds", "table")
 """Names of data that are tables; every other name is that of a set of images."""
 
 
+_Ages = Annotated[tuple[int, int], Field(strict=False)]
+
+
 class NormalizeSection(Section):
     """Subtracted from and divided into pixel values in [0, 1]; one number a channel, or one for all."""
 
@@ -29,6 +32,12 @@ class ImageData(Section):
         normalize: Pixel scaling.
         augment: Training augmentations of `monge.data.augment`, applied in this order.
         fold: Which fold is tested, of data sets whose protocol has folds; unset: their first.
+        levels: Classes of data sets that leave them to the user: their number (aadb), or first and last age of each
+            (fg-net, utkface).
+        crops: Which of its crops, of data sets that come in several (adience).
+        stray: What becomes of ages that are no group (adience): ``"drop"`` or ``"map"``.
+        split: Which of its splits, of data sets that have several (ava).
+        strict: False: entries that are missing or damaged are left out and counted; unset: they are an error.
     """
 
     kind: ClassVar[str] = "images"
@@ -38,6 +47,16 @@ class ImageData(Section):
     normalize: NormalizeSection = NormalizeSection()
     augment: Annotated[tuple[Literal["shift", "flip", "affine"], ...], Field(strict=False)] = ()
     fold: NonNegativeInt | None = None
+    levels: int | Annotated[tuple[_Ages, ...], Field(strict=False)] | None = None
+    crops: str | None = None
+    stray: Literal["drop", "map"] | None = None
+    split: str | None = None
+    strict: bool | None = None
+
+    def options(self) -> dict[str, Any]:
+        """The choices that only some data sets give, as far as they are made."""
+        names = ("fold", "levels", "crops", "stray", "split", "strict")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 class TableData(Section):
@@ -47,16 +66,22 @@ class TableData(Section):
         name: ``"diamonds"``, or ``"table"`` for a CSV or Parquet file of one's own.
         source: ``"packaged"``, ``"synthetic"`` or the path of the file.
         target: Column with the classes; unset: the data set's own.
-        levels: The classes in their order; unset: those of the data set, or as they sort.
-        drop: Columns that are left out.
+        levels: The classes from low to high; unset: those of the data set, and not needed where they are numbers.
+        ordered: Whether the order of the classes means anything.
+        drop: Columns that are no features.
+        kinds: ``"numeric"`` or ``"categorical"`` for columns that say it badly themselves.
+        split: Shares of training, validation and test, where the file is one.
     """
 
     kind: ClassVar[str] = "rows"
     name: Literal["diamonds", "table"]
     source: str = "packaged"
     target: str | None = None
-    levels: Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    levels: Annotated[tuple[str | int | float, ...], Field(strict=False)] | None = None
+    ordered: bool = True
     drop: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    kinds: dict[str, Literal["numeric", "categorical"]] | None = None
+    split: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Field(strict=False)] = (0.7, 0.1, 0.2)
 
 
 def _kind(value: Any) -> str:

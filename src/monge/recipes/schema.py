@@ -237,4 +237,7 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         """The whole recipe, defaults included, as YAML that `load_recipe` reads back to the same recipe."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+        content = self.model_dump(mode="json")
+        # Most choices of data sets are those of one or two of them.
+        content["data"] = {name: value for name, value in content["data"].items() if value is not None}
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)

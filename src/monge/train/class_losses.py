@@ -7,13 +7,34 @@ from torch import nn
 from monge.data import Splits
 from monge.errors import RecipeError
 from monge.losses import CrossEntropyEMDLoss, SquaredEMDLoss
+from monge.losses.conservative import ConservativeWassersteinLoss
+from monge.losses.ground_loss import GroundLoss
+from monge.losses.relaxed_emd import RelaxedEMDLoss
+from monge.losses.wasserstein import WassersteinLoss
 from monge.nn import HeadFactory
 from monge.recipes import LossConfig
-from monge.recipes.class_losses import SquaredEMDParams, XEMD1Params, XEMD2Params
+from monge.recipes.class_losses import (
+    ConservativeParams,
+    RelaxedEMDParams,
+    SquaredEMDParams,
+    TransportParams,
+    WassersteinParams,
+    XEMD1Params,
+    XEMD2Params,
+)
 from monge.recipes.grounds import LineGround, needs_order
+from monge.recipes.params import LossParams
 from monge.train.class_baselines import ClassBaselineParams, build_class_baseline
 from monge.train.grounds import build_ground
 
+_KINDS: dict[type[LossParams], type[GroundLoss]] = {
+    SquaredEMDParams: SquaredEMDLoss,
+    XEMD1Params: CrossEntropyEMDLoss,
+    XEMD2Params: CrossEntropyEMDLoss,
+    WassersteinParams: WassersteinLoss,
+    RelaxedEMDParams: RelaxedEMDLoss,
+    ConservativeParams: ConservativeWassersteinLoss,
+}
 _ANY_CLASSES = ("cross_entropy", "label_smoothing")
 _LABELS_ONLY = ("corn", "dlordinal")
 
@@ -43,14 +64,13 @@ def build_class_loss(config: LossConfig, splits: Splits) -> nn.Module:
         )
     """
     check_fit(config, splits)
-    if not isinstance(config, SquaredEMDParams | XEMD1Params | XEMD2Params):
+    if not isinstance(config, TransportParams):
         assert isinstance(config, ClassBaselineParams)  # said for the type checker: the task decided
         return build_class_baseline(config, len(splits.classes))
-    squared = isinstance(config, SquaredEMDParams)
-    ground = build_ground(config.ground or LineGround(span=None if squared else 1.0), splits)
-    options = config.model_dump(exclude={"name", "ground"})
+    kind = _KINDS[type(config)]
+    ground = build_ground(config.ground or LineGround(span=1.0 if kind is CrossEntropyEMDLoss else None), splits)
     try:
-        return SquaredEMDLoss(ground, **options) if squared else CrossEntropyEMDLoss(ground, **options)
+        return kind(ground, **config.model_dump(exclude={"name", "ground"}))
     except ValueError as error:
         raise RecipeError(f"loss: {error}") from error
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from monge.extras import require
 from monge.ground import Ground, Learned, Power
 from monge.losses import CrossEntropyEMDLoss
+from monge.losses.ground_loss import GroundLoss
+from monge.losses.wasserstein import WassersteinLoss
 from monge.train.atomic import write_atomically
 
 MOST_CLASSES = 512
@@ -28,10 +30,12 @@ def ground_of(loss: nn.Module) -> Ground | None:
         >>> ground_of(CrossEntropyEMDLoss.xemd2())
         Line()
     """
-    ground = getattr(loss, "ground", None)
-    if isinstance(loss, CrossEntropyEMDLoss) and loss.omega != 1 and isinstance(ground, Power):
-        ground = ground.ground
-    return ground if isinstance(ground, Ground) else None
+    if not isinstance(loss, GroundLoss):
+        return None
+    raised = (isinstance(loss, CrossEntropyEMDLoss) and loss.omega != 1) or (
+        isinstance(loss, WassersteinLoss) and loss.power != 1
+    )
+    return loss.ground.ground if raised and isinstance(loss.ground, Power) else loss.ground
 
 
 def record_ground(file: Path, ground: Ground, classes: tuple[str, ...], epoch: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from monge.data import Splits, load_images
+from monge.data import Splits, load_images, load_table, options_of
+from monge.errors import RecipeError
 from monge.recipes import Recipe
 from monge.recipes.data_sections import TableData
 
@@ -23,9 +24,12 @@ def load_splits(recipe: Recipe) -> Splits:
     """
     data = recipe.data
     if isinstance(data, TableData):
-        from monge.data.tables import load_table
-
         given = data.model_dump(exclude={"name", "source"}, exclude_defaults=True)
         return load_table(data.name, data.source, **given)
-    options = {} if data.fold is None else {"fold": data.fold}
+    options, known = data.options(), options_of(data.name)
+    for name in options:
+        if name not in known:
+            raise RecipeError(f"data.{name}: {data.name} leaves no such choice; leave it out")
+    if data.image_size is not None and "size" in known:
+        options["size"] = data.image_size
     return load_images(data.name, data.source, **options)

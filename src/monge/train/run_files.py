@@ -98,7 +98,7 @@ class RunFiles:
         if resume:
             if not self.recipe.is_file():
                 raise RunError(f"{self.folder}: there is no run to resume here (no recipe.yaml)")
-            self._same_recipe(recipe)
+            self.check_same_recipe(recipe)
         elif self.folder.exists():
             self._make_way(overwrite)
         try:
@@ -127,8 +127,15 @@ class RunFiles:
             except OSError as error:
                 raise RunError(f"{path}: cannot be removed ({error.strerror})") from error
 
-    def _same_recipe(self, recipe: Recipe) -> None:
-        """Refuses to go on with a run under other settings."""
+    def check_same_recipe(self, recipe: Recipe) -> None:
+        """Refuses to go on with a run under other settings.
+
+        Args:
+            recipe: What is asked for now.
+
+        Raises:
+            RunError: It differs from the run's own in something that changes the result.
+        """
         before, now = (_settings(one) for one in (load_recipe(self.recipe), recipe))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
