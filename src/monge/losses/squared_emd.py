@@ -50,7 +50,7 @@ def transport_to_targets(
     distances: Tensor,
     *,
     solver: Solver = "entropic",
-    epsilon: float = 0.05,
+    epsilon: float = 0.1,
     tol: float = 1e-4,
 ) -> Tensor:
     """Cost of moving each prediction into its soft target, by the engine.
@@ -72,9 +72,11 @@ def transport_to_targets(
         >>> transport_to_targets(p, t, Line().matrix(3), solver="exact")
         tensor([1.5000])
     """
+    if len(probabilities) == 0:
+        return probabilities.sum(-1)
     classes = distances.shape[0]
     values, step = [], max(1, _PAIRS // classes**2)
-    for first in range(0, max(1, len(probabilities)), step):
+    for first in range(0, len(probabilities), step):
         p, t = probabilities[first : first + step], targets[first : first + step]
         cost = distances.to(p).expand(len(p), classes, classes)
         result = emd(cost, p, t) if solver == "exact" else sinkhorn(cost, p, t, epsilon=epsilon, relative=True, tol=tol)
@@ -126,7 +128,7 @@ class SquaredEMDLoss(GroundLoss):
         root: bool = False,
         class_average: bool = False,
         solver: Solver = "entropic",
-        epsilon: float = 0.05,
+        epsilon: float = 0.1,
         tol: float = 1e-4,
         weight: Tensor | None = None,
         ignore_index: int = -100,
