@@ -109,8 +109,8 @@ _SOURCES = {
             name="adience",
             title="faces, 8 ordered age groups, five folds",
             kinds=("path", "synthetic"),
-            size="19,370 faces, 1 to 3 GB",
-            licence="for research, see its page",
+            size="19,370 faces",
+            licence="see its page",
             how="--data FOLDER with fold_0_data.txt to fold_4_data.txt and aligned/ or faces/ of "
             "https://talhassner.github.io/home/projects/Adience/Adience-data.html",
         ),
@@ -136,7 +136,7 @@ _SOURCES = {
             name="ava",
             title="photographs by votes from 1 to 10",
             kinds=("path", "synthetic"),
-            size="255,530 photographs, 32 GB",
+            size="255,530 photographs",
             licence="none stated; the photographs belong to their authors",
             how="--data FOLDER with AVA.txt and images/ of https://github.com/imfing/ava_downloader",
         ),
@@ -145,7 +145,7 @@ _SOURCES = {
             title="faces of 82 people at ages from 0 to 69",
             kinds=("path", "synthetic"),
             size="1,002 pictures",
-            licence="for research",
+            licence="see its page",
             how="--data FOLDER with images/001A02.JPG and so on, of https://yanweifu.github.io/FG_NET_data/",
         ),
         Source(
@@ -153,7 +153,7 @@ _SOURCES = {
             title="faces at ages from 0 to 116",
             kinds=("path", "synthetic"),
             size="23,708 aligned faces",
-            licence="for research that is not commercial",
+            licence="see its page",
             how="--data FOLDER with UTKFace/25_0_2_20170116174525125.jpg.chip.jpg and so on, of "
             "https://susanqq.github.io/UTKFace/",
         ),
