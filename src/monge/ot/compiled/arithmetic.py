@@ -4,6 +4,8 @@ Both are written with arithmetic and bit shifts only, after range reduction as i
 Chebyshev nodes. Relative accuracy: about 1e-7 in float32 and 3e-16 in float64. ``exp`` gives 0 below the smallest
 normal number and takes NaN to 0; ``log`` is for positive normal numbers. Neither is compiled with ``reassoc``, which
 would undo the range reduction.
+
+Minima and maxima of floats stay scalar as well, because of NaN; ``order_of`` turns them into those of integers.
 """
 
 from __future__ import annotations
@@ -55,13 +57,46 @@ def _choose_log(x: Any) -> Any:
     return (lambda x: _log32(x)) if x == types.float32 else (lambda x: _log64(x))
 
 
+def order_of(x: Any) -> Any:
+    """An integer that sorts as the float does, NaN beyond the infinities; inside compiled code only."""
+    raise NotImplementedError("order_of works inside compiled functions")
+
+
+def at_order(order: Any) -> Any:
+    """The float of an integer from :func:`order_of`; inside compiled code only."""
+    raise NotImplementedError("at_order works inside compiled functions")
+
+
+@overload(order_of, strict=False)
+def _choose_order_of(x: Any) -> Any:
+    return (lambda x: _flip32(bits_of(x))) if x == types.float32 else (lambda x: _flip64(bits_of(x)))
+
+
+@overload(at_order, strict=False)
+def _choose_at_order(order: Any) -> Any:
+    if order == types.int32:
+        return lambda order: number_of(_flip32(order))
+    return lambda order: number_of(_flip64(order))
+
+
 f32, i32 = np.float32, np.int32
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _flip32(bits: Any) -> Any:
+    return i32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
+
+
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _flip64(bits: Any) -> Any:
+    return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF)
+
+
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _exp32(x: Any) -> Any:
-    low = f32(-87.33654)
+    low, high = f32(-87.33654), f32(89.0)
     kept = x if x > low else low
+    kept = kept if kept < high else high
     # Adding 1.5 * 2^23 rounds to an integer, which then sits in the low bits.
     shifted = kept * f32(1.4426950408889634) + f32(12582912.0)
     whole = shifted - f32(12582912.0)
@@ -77,10 +112,11 @@ def _exp32(x: Any) -> Any:
     return p * power if x > low else f32(0.0)
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _exp64(x: Any) -> Any:
-    low = -708.39
+    low, high = -708.39, 710.0
     kept = x if x > low else low
+    kept = kept if kept < high else high
     shifted = kept * 1.4426950408889634 + 6755399441055744.0
     whole = shifted - 6755399441055744.0
     r = (kept - whole * 0.693145751953125) - whole * 1.42860682030941723212e-6
@@ -99,7 +135,7 @@ def _exp64(x: Any) -> Any:
     return p * power if x > low else 0.0
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _log32(x: Any) -> Any:
     bits = bits_of(x)
     # The exponent that leaves a mantissa between sqrt(1/2) and sqrt(2).
@@ -114,7 +150,7 @@ def _log32(x: Any) -> Any:
     return (whole * f32(0.693359375) + s * (f32(2.0) + z * q)) - whole * f32(2.12194440e-4)
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _log64(x: Any) -> Any:
     bits = bits_of(x)
     exponent = (bits - 0x3FE6A09E667F3BCD) >> 52

@@ -1,0 +1,217 @@
+"""One balanced entropic problem, all in cache: fused sweeps, annealing where needed, Anderson acceleration.
+
+The same mathematics and the same report as :mod:`monge.ot.scaling`, which stays the fallback: kernel-domain iterations
+with absorbed potentials and a stop test on the L1 error of both marginals. Row marginals are exact after every sweep,
+so the error is that of the columns, and every iteration knows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from monge.ot.compiled.anderson import History, measure, new_history, next_step
+from monge.ot.compiled.arithmetic import at_order, exp, log, order_of
+from monge.ot.compiled.sweep import INNER, first_sweep, row_floors, sweep
+
+Array = NDArray[Any]
+
+# exp(-70) = 4e-31 leaves float32 seven decades above its smallest number; wider ranges are annealed.
+_SAFE_RANGE = 70.0
+_ANNEAL = 4.0
+_STAGE_TOL = 0.01
+_ABSORB_ABOVE = 30.0
+_CHECK_EVERY = 4
+# An error that grows this much means that the acceleration went astray; plain iterations then lead back.
+_ASTRAY = 4.0
+_LONGEST_PAUSE = 64
+# A warm start further off than this is not one.
+_WARM = 1.0
+
+
+class Work(NamedTuple):
+    """State of a problem of up to ``N x M`` in units of epsilon; ``M`` is rounded up to whole cache lines."""
+
+    kernel: Array  # (N, M)
+    a: Array  # (N,)
+    b: Array  # (M,), 1 beyond the columns that exist
+    p: Array  # (N,) potentials
+    q: Array  # (M,)
+    v: Array  # (M,) scaling of the columns
+    sums: Array  # (M,) K' u
+    products: Array  # (N,) K v
+    scaled_p: Array  # (N,) potentials over the scale of the annealing
+    scaled_q: Array  # (M,)
+    rows: Array  # (N,) int64, the points that have mass
+    columns: Array  # (M,) int64
+    history: History
+
+
+def new_work(n: int, m: int, depth: int, dtype: Any) -> Work:
+    """Room for problems of up to ``n x m``; the kernel is aligned to cache lines."""
+    line = 64 // np.dtype(dtype).itemsize
+    width = (m + line - 1) // line * line
+    flat = np.empty(n * width + line, dtype)
+    skipped = -flat.ctypes.data % 64 // flat.itemsize
+    kernel = flat[skipped : skipped + n * width].reshape(n, width)
+    rows, columns = np.zeros((4, n), dtype), np.zeros((5, width), dtype)
+    return Work(
+        kernel=kernel,
+        a=rows[0],
+        b=columns[0],
+        p=rows[1],
+        q=columns[1],
+        v=columns[2],
+        sums=columns[3],
+        products=rows[2],
+        scaled_p=rows[3],
+        scaled_q=columns[4],
+        rows=np.zeros(n, np.int64),
+        columns=np.zeros(width, np.int64),
+        history=new_history(width, depth, dtype),
+    )
+
+
+@njit(**INNER)
+def solve_tile(
+    cost: Array,
+    n: int,
+    m: int,
+    inverse: Any,
+    low: Any,
+    high: Any,
+    tol: float,
+    max_iter: int,
+    depth: int,
+    warm: bool,
+    work: Work,
+) -> tuple[float, int]:
+    """Solves one problem whose points all have mass.
+
+    Args:
+        cost: ``(n, m)``, finite or ``+inf``.
+        n: Rows.
+        m: Columns.
+        inverse: Of epsilon, in the dtype of the cost.
+        low: Smallest cost.
+        high: Largest finite cost.
+        tol: L1 marginal error to stay below.
+        max_iter: Sweeps at most.
+        depth: Changes that the acceleration remembers.
+        warm: ``work.q`` holds potentials to start from.
+        work: ``a`` and ``b`` hold the weights, which sum to one; the kernel's padding is clear. Potentials come back in
+            ``p`` and ``q``, for the plan ``a_i b_j exp(p_i + q_j - cost_ij * inverse)``.
+
+    Returns:
+        Error, infinite or NaN where the problem left the floating-point range, and sweeps spent.
+    """
+    line = 64 // work.kernel.itemsize
+    width = (m + line - 1) // line * line
+    b, p, q, root = work.b, work.p, work.q, work.history.root
+    for j in range(width):
+        root[j] = np.sqrt(b[j])
+    spent = np.int64(0)  # a literal would compile what it is passed to twice
+    if warm:
+        row_floors(cost, n, m, inverse, q, p)
+        error, spent = _stage(cost, n, m, width, inverse, 1.0, tol, _WARM, spent, max_iter, depth, work)
+        if error <= _WARM or spent >= max_iter:
+            return error, spent
+    scale = 1.0
+    for j in range(width):
+        q[j] = 0.0
+    for i in range(n):
+        p[i] = low * inverse
+    if (high - low) * inverse > _SAFE_RANGE:
+        reach = row_floors(cost, n, m, inverse, q, p)
+        while scale * _SAFE_RANGE < reach:
+            scale *= _ANNEAL
+    while True:
+        goal = tol if scale == 1.0 else _STAGE_TOL
+        error, spent = _stage(cost, n, m, width, inverse, scale, goal, np.inf, spent, max_iter, depth, work)
+        if scale == 1.0 or not error < np.inf:
+            return error, spent
+        if spent >= max_iter:
+            # Stopped while still annealed, it has not been measured at its own epsilon.
+            return max(error, 2.0), spent
+        scale /= _ANNEAL
+
+
+@njit(**INNER)
+def _stage(
+    cost: Array,
+    n: int,
+    m: int,
+    width: int,
+    inverse: Any,
+    scale: float,
+    goal: float,
+    limit: float,
+    spent: int,
+    max_iter: int,
+    depth: int,
+    work: Work,
+) -> tuple[float, int]:
+    """Iterates at one scale of the annealing and moves the scalings into the potentials.
+
+    Returns:
+        Error, and sweeps spent in all. An error above ``limit`` after the first sweep ends the stage.
+    """
+    # Fields are taken out of the tuple before a loop: inside, their reference counts would keep it scalar.
+    history, kernel, a, b, p, q, v = work.history, work.kernel, work.a, work.b, work.p, work.q, work.v
+    sums, products, scaled_p, scaled_q = work.sums, work.products, work.scaled_p, work.scaled_q
+    step, residual = history.step, history.residual
+    factor = p.dtype.type(scale)
+    part = p.dtype.type(1.0) / factor
+    best, stored, pause, restarts, begun = np.inf, np.int64(-1), 0, 0, spent
+    fresh = True
+    while True:
+        if fresh:
+            fresh = False
+            for i in range(n):
+                scaled_p[i] = p[i] * part
+            for j in range(width):
+                scaled_q[j] = q[j] * part
+                v[j] = b[j]
+            first_sweep(cost, n, m, width, inverse * part, scaled_p, scaled_q, kernel, a, v, products, sums)
+        else:
+            sweep(kernel, n, m, width, a, v, products, sums)
+        spent += 1
+        error = np.float64(measure(v, sums, b, residual, width))
+        ended = not (goal < error < np.inf) or spent >= max_iter or (spent == begun + 1 and error > limit)
+        if not ended:
+            if error > _ASTRAY * best:
+                best = error
+                restarts += 1
+                pause = min(1 << restarts, _LONGEST_PAUSE)
+            best = min(best, error)
+            stored = next_step(history, width, depth, stored, pause > 0)
+            pause = max(pause - 1, 0)
+            for j in range(width):
+                v[j] *= exp(step[j])
+            fresh = spent % _CHECK_EVERY == 0 and _grown(v, b, products, n, width)
+        if ended or fresh:
+            for i in range(n):
+                p[i] -= factor * log(products[i])
+            for j in range(width):
+                q[j] += factor * log(v[j] / b[j])
+        if ended:
+            return error, spent
+
+
+@njit(**INNER)
+def _grown(v: Array, b: Array, products: Array, n: int, width: int) -> bool:
+    """Whether a scaling has left the range in which float32 products are safe."""
+    kind = v.dtype.type
+    least = most = order_of(kind(1.0))
+    for j in range(width):
+        order = order_of(v[j] / b[j])
+        least = min(least, order)
+        most = max(most, order)
+    for i in range(n):
+        order = order_of(products[i])
+        least = min(least, order)
+        most = max(most, order)
+    return at_order(least) < np.exp(-_ABSORB_ABOVE) or at_order(most) > np.exp(_ABSORB_ABOVE)
