@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from monge.errors import UniformPlanWarning
 from monge.losses.batch_plan import PlanGradient, batch_plan
-from monge.losses.chunked import LossSettings, StreamedPlan, streamed_batchwise_ot
+from monge.losses.chunked import streamed_batchwise_ot
 from monge.losses.pairs import IndicesTuple, Negative, pair_costs, pair_masks
 from monge.losses.plan_diagnostics import PlanDiagnostics, PlanTally
 from monge.losses.presets import PresetName, Quirks, preset_settings
 from monge.losses.released import ReleasedSweeps
+from monge.losses.streamed_pairs import LossSettings, StreamedPlan
 from monge.ot.warm_start import WarmProblem
 
 # How often (in calls) the module looks whether its plan is uniform; each look waits for the device once.

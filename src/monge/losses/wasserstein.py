@@ -95,7 +95,8 @@ def _balanced(log_h: Tensor, y: Tensor, cost: Tensor, epsilon: float, _: float, 
     h = log_h.exp()
     value: Tensor = sinkhorn(cost, h, y, epsilon=epsilon, tol=tol).value
     # The engine's entropy is relative to h y', the paper's is not: a difference that depends on the marginals alone.
-    return value + epsilon * ((h * log_h).sum(-1) - torch.special.entr(y).sum(-1))
+    entropy: Tensor = torch.special.entr(y).sum(-1)
+    return value + epsilon * ((h * log_h).sum(-1) - entropy)
 
 
 def _unbalanced(log_h: Tensor, y: Tensor, cost: Tensor, epsilon: float, rho: float, tol: float) -> Tensor:
