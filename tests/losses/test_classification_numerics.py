@@ -240,3 +240,29 @@ def test_a_hundred_thousand_classes_in_a_tree_or_as_vectors() -> None:
     for ground in (tree, FromEmbeddings(draw(classes, 4))):
         for make in (SquaredEMDLoss, CrossEntropyEMDLoss):
             assert make(ground)(x, y).isfinite()
+
+
+@pytest.mark.gpu
+@every_form
+@every_ground
+def test_a_gpu_gives_what_the_cpu_gives(ground, form) -> None:
+    x, y, t = batch()
+    here, there = form(ground()), form(ground()).cuda()
+    for target in (y, t):
+        near, far = x.clone().requires_grad_(), x.cuda().requires_grad_()
+        value, other = here(near, target, FEATURES), there(far, target.cuda(), FEATURES.cuda())
+        value.backward()
+        other.backward()
+        torch.testing.assert_close(other.cpu(), value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(far.grad.cpu(), near.grad, rtol=1e-3, atol=1e-5)
+    here.end_epoch()
+    there.end_epoch()
+    torch.testing.assert_close(there.ground.matrix(C).cpu(), here.ground.matrix(C))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("ground", ["line", "tree", "matrix"])
+def test_on_a_gpu_a_wrong_class_is_nan_and_no_other(ground: str) -> None:
+    loss = SquaredEMDLoss(GROUNDS[ground](), reduction="none").cuda()
+    wrong = torch.tensor([0, C, -100, -1]).cuda()
+    assert loss(torch.zeros(4, C).cuda(), wrong).isnan().tolist() == [False, True, False, True]

@@ -216,7 +216,7 @@ def _soft(
     if smoothing > 0.0:
         rows = rows * (1.0 - smoothing) + smoothing / logits.shape[1]
     row_weight = None if weight is None else rows @ weight
-    total = logits.new_tensor(float(len(logits)))
+    total = logits.new_full((), float(len(logits)))
     return ClassTargets(logits, None, rows, None, sound, weight, row_weight, total, places)
 
 

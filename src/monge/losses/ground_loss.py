@@ -76,8 +76,10 @@ class GroundLoss(nn.Module):
             self.learned.refresh()
 
     def gather_state(self) -> None:
-        """Brings what the processes have collected to the first one; to be called in each of them before it saves a
-        checkpoint in the middle of an epoch."""
+        """Brings what all processes have collected to the first one, whose ``state_dict`` then holds all of it.
+
+        To be called in every process before a checkpoint is written in the middle of an epoch.
+        """
         if self.learned is not None:
             self.learned.gather()
 
