@@ -105,3 +105,51 @@ def make_classification(
     kind = {"kind": "learned", "classes": json.dumps(names)}
     save_file(distances() if ground is None else ground, folder / "ground.safetensors", metadata=kind)
     return folder
+
+
+def ordinal_comparison() -> dict[str, Any]:
+    """The content of a ``compare.json`` of ordered classes: four losses, three seeds, paired tests on three metrics."""
+    levels = {"cross_entropy": 0.62, "squared_emd": 0.52, "xemd1": 0.55, "coral": 0.60}
+    losses = [_compared(name, level) for name, level in levels.items()]
+    names = list(levels)
+    paired = []
+    for metric, scale in (("test/mae", 1.0), ("test/qwk", -0.5), ("test/rps", 0.8)):
+        for i, a in enumerate(names):
+            for b in names[i + 1 :]:
+                gap = scale * (levels[a] - levels[b])
+                clear = abs(levels[a] - levels[b]) > 0.06
+                test = {"a": a, "b": b, "metric": metric, "difference": gap, "interval": [gap - 0.05, gap + 0.05]}
+                paired.append({**test, "p": 0.004 if clear else 0.3, "p_holm": 0.02 if clear else 0.9})
+                paired[-1]["significant"] = clear
+    return {
+        "recipe": "diamonds",
+        "data": {"name": "diamonds", "source": "packaged: drawn table", "definition": "A fixed split."},
+        "seeds": [0, 1, 2],
+        "budget": {"steps": 400, "batch": 64, "model": "mlp"},
+        "search": {"lrs": [3e-4, 1e-3, 3e-3], "on": "val/mae", "seed": 1000, "rule": "lowest val/mae"},
+        "select": {"metric": "val/mae", "higher_is_better": False},
+        "target": {"val/mae": 0.6, "rule": "given"},
+        "command": "monge compare diamonds --losses cross-entropy,squared-emd,xemd1,coral --seeds 3",
+        "losses": losses,
+        "paired": paired,
+    }
+
+
+def _compared(name: str, level: float) -> dict[str, Any]:
+    runs = []
+    for seed in range(3):
+        curve = [{"step": 50 * k, "val/mae": level + 0.5 / k + 0.004 * seed} for k in range(1, 9)]
+        test = {"test/mae": level + 0.01 * seed, "test/accuracy": 0.9 - level / 2, "test/within_one": 1.1 - level / 3}
+        test |= {"test/qwk": 1.1 - level / 2 + 0.005 * seed, "test/rps": 0.8 * level - 0.003 * seed}
+        runs.append(
+            {"seed": seed, "path": f"runs/{name}/seed{seed}", "test": test, "curve": curve, "train_seconds": 9.0}
+        )
+    return {
+        "name": name,
+        "lr": 0.001,
+        "search": [{"lr": lr, "val/mae": level + 90 * abs(lr - 0.001)} for lr in (3e-4, 1e-3, 3e-3)],
+        "runs": runs,
+        "mean": {key: sum(run["test"][key] for run in runs) / 3 for key in runs[0]["test"]},
+        "interval": dict.fromkeys(runs[0]["test"], 0.02),
+        "steps_to_target": {"target": 0.6, "median": None if level > 0.56 else 300.0},
+    }

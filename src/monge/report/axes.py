@@ -109,7 +109,9 @@ class Scale:
 
     def labelled(self) -> list[tuple[float, str]]:
         """Places and texts of the ticks."""
-        ticks = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high, whole=self.whole)
+        # Texts below a narrow chart stand side by side and need more room than texts beside a low one.
+        count = 3 if 0 < self.end - self.start < 220 else 5
+        ticks = log_ticks(self.low, self.high) if self.log else nice_ticks(self.low, self.high, count, whole=self.whole)
         texts = [tick_label(value) for value in ticks] if self.log else tick_labels(ticks)
         return [(self(value), text) for value, text in zip(ticks, texts)]
 

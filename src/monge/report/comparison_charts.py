@@ -19,7 +19,7 @@ def interval_chart(losses: list[ComparedLoss], name: str) -> Markup:
         mean, half = finite(loss.mean.get(name)), finite(loss.interval.get(name))
         bar = None if mean is None or half is None else (mean - half, mean + half)
         rows.append(DotRow(loss.name, mean, bar, seeds, series_class(i)))
-    title = f"{metric(name).title} on test data, 95 % interval"
+    title = f"{metric(name).title} on test data"
     return dot_chart(title, metric(name).short, "loss", rows)
 
 
@@ -29,8 +29,7 @@ def difference_chart(pairs: list[Paired], name: str) -> Markup:
     for pair in pairs:
         css = "s0" if pair.significant else "quiet"
         rows.append(DotRow(f"{pair.a} − {pair.b}", finite(pair.difference), pair.ends, [], css))
-    better = "lower" if metric(name).lower else "higher"
-    label = f"difference in {metric(name).short}; {better} is better"
+    label = "← first is better" if metric(name).lower else "first is better →"
     return dot_chart(f"{metric(name).title}: first less second", label, "pair of losses", rows, left=206, zero=True)
 
 

@@ -17,7 +17,7 @@ MOST_NAMED = 24
 
 _TREE = 92.0
 _LEVELS = 8
-_MINI = 120.0
+_MINI, _MINI_CELLS = 120.0, 96
 
 
 def nearness(distances: Tensor, low: float, high: float) -> Tensor:
@@ -57,7 +57,7 @@ def distance_map(names: list[str], distances: Tensor, tree: ClassTree | None) ->
         parts = [scale_bar(*texts, left, frame.top + 6, "near")]
         parts += _cells(names, distances, depth, left, top, size)
         parts += [row_name(name, left, top + size * (i + 0.5)) for i, name in enumerate(names)]
-        parts += [column_name(clean(n, 12), left + size * (i + 0.5), top + side, upright) for i, n in enumerate(names)]
+        parts += [column_name(n, left + size * (i + 0.5), top + side, upright) for i, n in enumerate(names)]
     else:
         parts = [_ramp_bar(*texts, left, frame.top + 6), _picture(depth, left, top, side)]
     if tree and tree.brackets:
@@ -79,6 +79,8 @@ def distance_thumb(label: str, distances: Tensor, low: float, high: float) -> Ma
         True
     """
     depth = nearness(distances, low, high)
+    if len(distances) > _MINI_CELLS:
+        depth = torch.nn.functional.adaptive_avg_pool2d(depth[None], _MINI_CELLS)[0]
     drawn = _picture(depth, 0.0, 0.0, _MINI) if len(distances) > MOST_NAMED else _squares(depth)
     return tag("svg", drawn, viewBox=f"0 0 {_MINI:.0f} {_MINI:.0f}", role="img", aria_label=label, class_="chart mini")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from monge.report.svg import Markup, clean, join, tag
+from monge.report.svg import Markup, clean, join, shortened, tag
 
 _WIDTH, _FLOOR, _ROOM, _HEIGHT = 240.0, 66.0, 62.0, 92.0
 _MOST_BARS = 100
-_ROW, _NAMES, _BARS = 19.0, 112.0, 84.0
+_ROW, _NAMES, _BARS = 19.0, 116.0, 80.0
 
 
 def ordered_bars(
@@ -47,9 +47,9 @@ def ordered_bars(
         parts.append(tag("circle", cx=step * (predicted // run + 0.5), cy=_FLOOR + 6, r=3.2, class_="guess"))
     at = step * (true // run + 0.5)
     parts.append(tag("path", d=f"M{at:.1f} {_FLOOR + 2:.1f}l4.5 8h-9z", class_="true"))
-    parts.append(tag("text", clean(names[0], 11), x=0, y=_HEIGHT - 4, class_="tick"))
+    parts.append(tag("text", shortened(names[0], 11), x=0, y=_HEIGHT - 4, class_="tick"))
     if len(names) > 1:
-        parts.append(tag("text", clean(names[-1], 11), x=_WIDTH, y=_HEIGHT - 4, text_anchor="end", class_="tick"))
+        parts.append(tag("text", shortened(names[-1], 11), x=_WIDTH, y=_HEIGHT - 4, text_anchor="end", class_="tick"))
     text = f"highest {100 * max(bars):.0f} %"
     parts.append(tag("text", text, x=_WIDTH / 2, y=_HEIGHT - 4, text_anchor="middle", class_="tick"))
     return _svg(parts, _HEIGHT, f"Predicted distribution over {len(names)} classes in their order")
@@ -75,7 +75,9 @@ def named_bars(names: list[str], probabilities: list[float], true: int, *, most:
         y, p = _ROW * k, probabilities[i]
         css = "true" if i == true else "guess" if k == 0 else "bar-plain"
         mark = "✓ " if i == true else ""
-        parts.append(tag("text", mark + clean(names[i], 14), x=_NAMES - 6, y=y + 14, text_anchor="end", class_="tick"))
+        parts.append(
+            tag("text", mark + shortened(names[i], 12), x=_NAMES - 6, y=y + 14, text_anchor="end", class_="tick")
+        )
         bar = tag("title", f"{clean(names[i])}: {100 * p:.2f} %")
         parts.append(tag("rect", bar, x=_NAMES, y=y + 3, width=max(_BARS * p, 0.8), height=_ROW - 5, class_=css))
         text = f"{100 * p:.0f} %" if p >= 0.1 else f"{100 * p:.1f} %" if p >= 0.001 else "< 0.1 %"

@@ -56,13 +56,14 @@ def ground_section(ground: StoredGround, tree: ClassTree | None) -> GroundSectio
     names = [ground.classes[i] for i in order.tolist()]
     ordered = ground.matrix[order][:, order]
     ranked = _pairs(ground)
+    most = min(_PAIRS, (len(ranked) + 1) // 2)
     return GroundSection(
         ground.kind or "given",
         distance_map(names, ordered, tree),
         tree is not None,
         names if count > MOST_NAMED else [],
-        ranked[:_PAIRS],
-        ranked[: -_PAIRS - 1 : -1],
+        ranked[:most],
+        ranked[most:][: -_PAIRS - 1 : -1],
         _change(ground),
         _small_maps(ground, order),
     )

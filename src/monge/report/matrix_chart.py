@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from monge.report.axes import WIDTH, Frame, tick_label
-from monge.report.svg import Markup, clean, join, tag
+from monge.report.svg import Markup, clean, join, shortened, tag
 
 LEGEND_ROOM = 24.0
 """Height of one row of legend above a table."""
@@ -56,7 +56,7 @@ def heat_map(
             name = f"{clean(names[i])} → {clean(names[j])}"
             far = (distances[i][j], farthest) if distances and farthest and i != j else None
             parts.append(_cell(name, row, j, 0.0 if i == j else top, _Place(left + size * j, y, size), far))
-        parts.append(column_name(clean(names[i], 12), left + size * (i + 0.5), start + size * n, upright))
+        parts.append(column_name(names[i], left + size * (i + 0.5), start + size * n, upright))
     legend = [scale_bar("0 %", f"{100 * top:.2g} % taken for this class", left, frame.top + 6)]
     if farthest:
         legend.append(_bar_legend(farthest, left, frame.top + 6 + LEGEND_ROOM))
@@ -83,11 +83,12 @@ def table_layout(names: list[str], beside: float = 14.0) -> tuple[float, float, 
 
 def row_name(name: str, left: float, middle: float) -> Markup:
     """The name of a row beside it."""
-    return tag("text", clean(name, 12), x=left - 7, y=middle + 4, text_anchor="end", class_="tick")
+    return tag("text", shortened(name, 12), x=left - 7, y=middle + 4, text_anchor="end", class_="tick")
 
 
 def column_name(name: str, x: float, y: float, upright: bool) -> Markup:
     """The name of a column below it, slanted where it would not fit."""
+    name = shortened(name, 12)
     if upright:
         return tag("text", name, x=x, y=y + 15, text_anchor="middle", class_="tick")
     place = f"translate({x + 3:.1f} {y + 8:.1f}) rotate(-60)"

@@ -19,7 +19,7 @@ _LONGEST_TEXT = 64_000
 _LARGEST_FILE = 1 << 28
 _NO_CURVES = {"step", "epoch", "time"}
 _FILES = ("recipe.yaml", "metrics.jsonl", "embeddings.safetensors", "predictions.safetensors", "environment.json")
-_NO_GROUND = "the loss of this run has no ground distance"
+_NO_GROUND = "the run stored none, because its loss has none or because its classes are too many to be shown"
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,17 @@ def read_run(path: Path) -> RunFolder:
     environment, environment_problem = _read_environment(path / "environment.json")
     classifies = recipe.get("task") == "classification" or (path / "predictions.safetensors").exists()
     results: StoredEmbeddings | StoredPredictions | str
+    ground: StoredGround | str = _NO_GROUND
     if classifies:
-        results, ground = load_predictions(path / "predictions.safetensors"), load_ground(path / "ground.safetensors")
+        results = load_predictions(path / "predictions.safetensors")
+        # Most losses have no ground distance: that its file is not there is no problem.
+        if (path / "ground.safetensors").exists():
+            ground = load_ground(path / "ground.safetensors")
     else:
-        results, ground = load_embeddings(path / "embeddings.safetensors"), _NO_GROUND
+        results = load_embeddings(path / "embeddings.safetensors")
     problems = [recipe_problem, records.problem, environment_problem]
     problems.append(results if isinstance(results, str) else results.problem)
-    # Most losses have no ground distance: that its file is not there is no problem.
-    if (path / "ground.safetensors").exists() and classifies:
+    if ground is not _NO_GROUND:
         problems.append(ground if isinstance(ground, str) else ground.problem)
     return RunFolder(
         path,

@@ -76,9 +76,8 @@ def _checked(name: str, table: Tensor, labels: Tensor, stored: StoredTensors) ->
     sums = probabilities.sum(dim=1, keepdim=True)
     good = ((sums[:, 0] - 1).abs() < _SUM_SLACK) & (probabilities >= 0).all(dim=1) & (true >= 0) & (true < count)
     if not good.all():
-        problems.append(
-            f"{int((~good).sum())} items that are no distribution over the classes, or of no class, left out"
-        )
+        bad = int((~good).sum())
+        problems.append(f"{bad} items left out whose probabilities do not sum to one or whose label is no class")
     if not bool(good.any()):
         return f"{name}: found no item whose probabilities sum to one and whose label is a class"
     place = torch.full((total,), -1, dtype=torch.long)

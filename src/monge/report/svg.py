@@ -34,6 +34,20 @@ def clean(name: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def shortened(name: object, limit: int) -> str:
+    """A printable name of at most ``limit`` characters that keeps its end, where names of one kind differ.
+
+    Example:
+        >>> shortened("species number 22", 12), shortened("ant", 12)
+        ('specie…er 22', 'ant')
+    """
+    text = clean(name, 400)
+    if len(text) <= limit:
+        return text
+    head = 3 * (limit - 1) // 5
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
 def tag(name: str, *children: str | Markup, **attributes: str | float | None) -> Markup:
     """One element. Plain ``str`` children are escaped, :class:`Markup` children are kept.
 
