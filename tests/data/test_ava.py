@@ -144,7 +144,8 @@ def test_lines_that_are_refused_or_left_out(root: Path, cells: list[int], kind: 
 
 
 def test_words_and_fractions_are_no_votes(root: Path) -> None:
-    for line in ("1 five 1 1 1 1 1 1 1 1 1 1 0 0 1", "1 5 1.5 1 1 1 1 1 1 1 1 1 0 0 1"):
+    tail = " 1 1 1 1 1 1 1 1 1 1 0 0 1"
+    for line in ("1 five" + tail, "1 5 1.5" + tail[2:], f"1 {10**30}" + tail, f"1 {'9' * 5000}" + tail):
         (root / "AVA.txt").write_text((root / "AVA.txt").read_text() + line + "\n")
         with pytest.raises(DataFormatError, match="line 51: found '1 "):
             load(root)
@@ -186,9 +187,10 @@ def test_lists_of_other_ids_and_lists_that_are_not_whole(root: Path) -> None:
     assert (
         "dropped pictures in neither list: 1; passed over ids of the lists that AVA.txt does not have: 2" in definition
     )
-    test.write_text("nonsense\n")
-    with pytest.raises(DataFormatError, match=r"generic_test\.jpgl: line 1: found 'nonsense', expected the id"):
-        load(root)
+    for nonsense in ("nonsense", "12²", "-3", "9" * 30):
+        test.write_text(nonsense + "\n")
+        with pytest.raises(DataFormatError, match=rf"generic_test\.jpgl: line 1: found '{nonsense}', expected the id"):
+            load(root)
     test.unlink()
     with pytest.raises(DataFormatError, match=r"no generic_test\.jpgl, expected both lists, or none"):
         load(root)

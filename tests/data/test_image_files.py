@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 from collections.abc import Callable
@@ -130,6 +131,12 @@ def test_boxes_are_in_stored_pixels_and_black_outside(tmp_path: Path) -> None:
         decode_picture(file, 8, (40.0, 3.0, 8.0))
 
 
+@pytest.mark.parametrize("box", [(0.0, 0.0, 1e7), (-1e30, -1e30, 2e30), (0.0, 0.0, 0.0), (0.0, 0.0, float("nan"))])
+def test_boxes_that_would_fill_the_memory_or_are_none(tmp_path: Path, box: tuple[float, float, float]) -> None:
+    with pytest.raises(DataFormatError, match=r"found a box at .* of a side up to 8944"):
+        decode_picture(saved(tmp_path, "a.png", noise(20, 30)), 8, box)
+
+
 def test_a_box_in_a_large_jpeg_finds_the_same_place(tmp_path: Path) -> None:
     pixels = np.zeros((800, 800, 3), np.uint8)
     pixels[400:720, 80:400] = 255
@@ -199,6 +206,27 @@ def test_pictures_that_are_cut_short(tmp_path: Path, kind: str) -> None:
         with pytest.raises(DataFormatError, match=r"cut: found (a damaged picture|no picture)"):
             decode_picture(file, 8)
         assert picture_flaw(file) is not None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_any_bytes_are_a_picture_or_one_line(tmp_path: Path) -> None:
+    draw, seeds = random.Random(0), []
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM"):
+        content = io.BytesIO()
+        Image.fromarray(noise(24, 32)).save(content, kind)
+        seeds.append(content.getvalue())
+    file, said = tmp_path / "any", list[str]()
+    for _ in range(400):
+        content = bytearray(draw.choice(seeds))
+        for _ in range(draw.randint(1, 4)):
+            content[draw.randrange(draw.choice([60, len(content)]))] = draw.randrange(256)
+        file.write_bytes(content)
+        try:
+            decode_picture(file, 8, draw.choice([None, (3.0, 4.0, 20.0)]))
+        except DataFormatError as error:
+            said.append(str(error))
+    assert 100 < len(said) < 380
+    assert not [line for line in said if "\n" in line]
 
 
 def test_missing_files_folders_and_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

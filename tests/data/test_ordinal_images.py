@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,51 @@ def test_options_are_named_and_others_refused() -> None:
 def test_values_of_options_are_checked(options: dict[str, object], said: str) -> None:
     with pytest.raises(MongeError, match=said):
         data.load_images("utkface", "synthetic", **options)
+
+
+BROKEN = [
+    b"\t",
+    b"\n",
+    b"\r",
+    b"-1",
+    b"nan",
+    b"inf",
+    b"9" * 30,
+    b"\xff",
+    b"(",
+    b"",
+    b"..",
+    b"/",
+    b"\0",
+    b"\xc2\xb2",
+    b"None",
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["adience", "images-of-groups", "aadb", "ava"])
+def test_any_annotations_are_read_or_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    small = {"adience": {"users": 10, "faces": 2, "crops": ["faces"]}, "images-of-groups": {"photographs": 10}}
+    small |= {"aadb": {"counts": (8, 3, 3), "pictures": ["warp256"]}, "ava": {"train": 12, "test": 5}}
+    ORDINAL_IMAGES[name].written(tmp_path, **small[name])
+    files = sorted(path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".jpgl"))
+    draw, said = random.Random(0), list[str]()
+    for _ in range(40):
+        file = draw.choice(files)
+        before = file.read_bytes()
+        content = bytearray(before)
+        for _ in range(draw.randint(1, 4)):
+            start = draw.randrange(len(content))
+            content[start : start + draw.choice([0, 1, 3, 20])] = draw.choice(BROKEN)
+        file.write_bytes(content)
+        try:
+            splits = data.load_images(name, str(tmp_path), size=8, strict=draw.random() < 0.5)
+            splits.train.inputs(range(len(splits.train)))
+        except MongeError as error:
+            said.append(str(error))
+        file.write_bytes(before)
+    assert 5 < len(said) < 35
+    assert not [line for line in said if "\n" in line]
 
 
 def test_drawings_show_their_order_and_depend_on_the_seed() -> None:

@@ -27,6 +27,7 @@ LISTS = {"train": "generic_ls_train.jpgl", "test": "generic_test.jpgl"}
 LIST_COUNTS = (235_599, 19_930)
 PICTURE_FOLDERS = ("images", "image", ".")
 _NUMBERS = 15
+_LARGEST = 10**12
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def _entry(file: Path, where: str, line: str, flaws: Flaws) -> tuple[int, list[i
         numbers = [int(cell) for cell in line.split()]
     except ValueError:
         numbers = []
-    if len(numbers) != _NUMBERS:
+    if len(numbers) != _NUMBERS or max(map(abs, numbers)) > _LARGEST:
         expected = "15 whole numbers: index, id, ten votes, two tags, challenge"
         flaws.note("broken lines", file, where, repr(line.strip()[:80]), expected)
         return None
@@ -192,10 +193,11 @@ def _ids(file: Path, flaws: Flaws, taken: set[int]) -> set[int]:
     ids: set[int] = set()
     for number, line in text_lines(file, "a list of ids"):
         cells = line.split()
-        if not cells[0].removesuffix(".jpg").isdigit():
+        digits = cells[0].removesuffix(".jpg")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < len(str(_LARGEST))):
             flaws.note("broken lines", file, f"line {number}", repr(line.strip()[:80]), "the id of a picture")
             continue
-        id_ = int(cells[0].removesuffix(".jpg"))
+        id_ = int(digits)
         if id_ in taken:
             found = f"{id_}, which is in {LISTS['test']} as well"
             flaws.note("pictures in both lists", file, f"line {number}", found, "another picture")

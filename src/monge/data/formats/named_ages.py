@@ -20,8 +20,8 @@ from monge.data.formats.sniff import names_in
 
 FGNET_COUNTS = (1_002, 82)
 UTKFACE_COUNT = 23_708
-_FGNET = re.compile(r"(\d{3})[Aa](\d{2})[A-Za-z]?\.\w+")
-_UTKFACE = re.compile(r"(\d{1,3})_[01]_[0-4]_\d+.*")
+_FGNET = re.compile(r"(\d{3})[Aa](\d{2})[A-Za-z]?\.\w+", re.ASCII)
+_UTKFACE = re.compile(r"(\d{1,3})_[01]_[0-4]_\d+.*", re.ASCII)
 _UTKFACE_PARTS = ("part1", "part2", "part3")
 _OLDEST = 116
 

@@ -170,10 +170,11 @@ def _middle(size: tuple[int, int]) -> tuple[float, float, float, float]:
 def _checked(path: Path, size: tuple[int, int], box: Box) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a box that meets the picture."""
     left, top, side = box
-    if side > 0 and left < size[0] and top < size[1] and left + side > 0 and top + side > 0:
+    meets = left < size[0] and top < size[1] and left + side > 0 and top + side > 0
+    if meets and 0 < side <= MAX_PIXELS**0.5:
         return left, top, left + side, top + side
     found = f"a box at ({left:.0f}, {top:.0f}) of side {side:.0f}"
-    expected = f"one that meets the picture of {size[0]} x {size[1]} pixels"
+    expected = f"one that meets the picture of {size[0]} x {size[1]} pixels, of a side up to {MAX_PIXELS**0.5:.0f}"
     raise _error(path, found, expected, "are the annotations of this file?")
 
 

@@ -17,6 +17,7 @@ from monge.data.sources.listed_images import DRAWN, Listing, parts_at_random, pa
 from monge.errors import MongeError
 
 _NAMED = 5
+_OLDEST = 200
 
 
 def list_adience(
@@ -173,7 +174,8 @@ def _ranges(levels: Sequence[Sequence[int]], name: str) -> list[tuple[int, int]]
         flat = [age for pair in ranges for age in pair]
         rising = all(first <= last for first, last in ranges)
         apart = all(before[1] < after[0] for before, after in pairwise(ranges))
-        good = len(ranges) >= 2 and rising and apart and flat == [age for pair in levels for age in pair]
+        whole = flat == [age for pair in levels for age in pair]
+        good = len(ranges) >= 2 and rising and apart and whole and ranges[-1][1] <= _OLDEST
     except (TypeError, ValueError):
         good = False
     if not good:
