@@ -57,7 +57,7 @@ class SquaredEMDParams(LossParams):
     root: bool = False
     class_average: bool = False
     solver: Literal["entropic", "exact"] = "entropic"
-    epsilon: PositiveFloat = 0.05
+    epsilon: PositiveFloat = 0.1
     label_smoothing: Smoothing = 0.0
 
 

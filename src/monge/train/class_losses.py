@@ -6,11 +6,14 @@ from torch import nn
 
 from monge.data import Splits
 from monge.errors import RecipeError
-from monge.losses import CrossEntropyEMDLoss, SquaredEMDLoss
-from monge.losses.conservative import ConservativeWassersteinLoss
+from monge.losses import (
+    ConservativeWassersteinLoss,
+    CrossEntropyEMDLoss,
+    RelaxedEMDLoss,
+    SquaredEMDLoss,
+    WassersteinLoss,
+)
 from monge.losses.ground_loss import GroundLoss
-from monge.losses.relaxed_emd import RelaxedEMDLoss
-from monge.losses.wasserstein import WassersteinLoss
 from monge.nn import HeadFactory
 from monge.recipes import LossConfig
 from monge.recipes.class_losses import (
@@ -94,18 +97,12 @@ def check_fit(config: LossConfig, splits: Splits) -> None:
     Raises:
         RecipeError: It needs an order that the classes do not have, or labels where the data have distributions.
     """
-    name = config.name
+    name, has_ground = config.name, isinstance(config, TransportParams)
     if not splits.ordered and name not in _ANY_CLASSES and needs_order(getattr(config, "ground", None)):
-        way_out = (
-            "set loss.ground (learned, or a tree, matrix or embeddings with a file), or "
-            if hasattr(config, "ground")
-            else ""
-        )
+        other = "set loss.ground=learned (or a tree, matrix or embeddings with a file), or " if has_ground else ""
         raise RecipeError(
             f"loss.name: {name} works on the order of the classes, and those of these data ({splits.classes[0]}, "
-            f"{splits.classes[1]} ...) have none; {way_out}take cross_entropy or label_smoothing"
+            f"{splits.classes[1]} ...) have none: {other}take cross_entropy or label_smoothing"
         )
     if splits.train.targets is not None and name in _LABELS_ONLY:
-        raise RecipeError(
-            f"loss.name: {name} takes one class an example, and these data have distributions over classes"
-        )
+        raise RecipeError(f"loss.name: {name} takes one class an example, and these data have distributions of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -61,6 +62,18 @@ class ClassificationTask(Task):
         outputs: Tensor = self.classifier(self.ready(inputs)).float()
         decode: Callable[[Tensor], Tensor] | None = getattr(self.loss, "probabilities", None)
         return outputs.softmax(1) if decode is None else decode(outputs)
+
+    def on_fit_start(self) -> None:
+        """Says so where a run is over before its ground distance would come in."""
+        learned = getattr(self.loss, "learned", None)
+        start = getattr(self.loss, "head_start", getattr(learned, "head_start", 0))
+        if start >= self.recipe.train.epochs:
+            warnings.warn(
+                f"loss: cross-entropy alone for all {self.recipe.train.epochs} epochs, since the head start before the "
+                f"ground distance comes in takes {start}: train longer, or lower the head_start",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Begins a step without terms."""

@@ -79,7 +79,7 @@ def check_same_task(losses: Mapping[str, LossConfig]) -> None:
     Raises:
         RecipeError: Losses of embeddings beside losses of classes.
     """
-    first = {task_of(config.name): label for label, config in reversed(losses.items())}
+    first = {task_of(config.name): label for label, config in reversed(list(losses.items()))}
     if len(first) > 1:
         raise RecipeError(
             f"--losses: {first['embedding']} is a loss of embeddings and {first['classification']} one of classes, "

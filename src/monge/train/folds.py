@@ -165,7 +165,8 @@ def _finished(files: RunFiles, recipe: Recipe) -> dict[str, float] | None:
     if not files.read_environment().get("finished"):
         return None
     files.check_same_recipe(recipe)
-    last = next((line for line in reversed(MetricsLog(files.metrics).read()) if _tested(line)), {})
+    lines = reversed(MetricsLog(files.metrics).read())
+    last: Mapping[str, Any] = next((line for line in lines if _tested(line)), {})
     return {name: math.nan if last[name] is None else last[name] for name in _tested(last)} or None
 
 

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from monge.extras import require
 from monge.ground import Ground, Learned, Power
-from monge.losses import CrossEntropyEMDLoss
+from monge.losses import CrossEntropyEMDLoss, WassersteinLoss
 from monge.losses.ground_loss import GroundLoss
-from monge.losses.wasserstein import WassersteinLoss
 from monge.train.atomic import write_atomically
 
 MOST_CLASSES = 512

@@ -97,7 +97,7 @@ def _read(path: Path) -> Tensor:
         case ".npy":
             try:
                 array = np.load(path, allow_pickle=False)
-            except ValueError as error:
+            except (ValueError, EOFError) as error:
                 raise DataFormatError(
                     path, "", str(error).splitlines()[0], "an array of numbers in .npy form"
                 ) from error
