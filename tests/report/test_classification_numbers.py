@@ -166,6 +166,26 @@ def test_section_of_a_learned_distance() -> None:
     assert [float(v) for v in told] == pytest.approx(moved.tolist(), rel=1e-3)
 
 
+def test_only_given_distances_along_the_order_need_no_clustering() -> None:
+    places = torch.tensor([0.0, 1.0, 4.0, 4.5])
+    line = (places[:, None] - places).abs()
+    stored = replace(ground(4), matrix=line, kind="line")
+    assert tree_of(stored) is None
+    assert tree_of(replace(stored, matrix=line**2, kind="power")) is None
+    assert tree_of(replace(stored, kind="learned")) is not None
+    assert tree_of(replace(stored, matrix=line[[0, 2, 1, 3]][:, [0, 2, 1, 3]])) is not None
+
+
+def test_a_thinned_history_tells_the_change_of_one_epoch() -> None:
+    stored = ground(5)
+    kept = replace(stored, history=stored.history[::2], epochs=stored.epochs[::2])
+    section = ground_section(kept, None)
+    assert not isinstance(section, str)
+    moved = np.abs(np.diff(kept.history.double().numpy(), axis=0)).sum(axis=(1, 2)) / 20 / 2
+    told = re.findall(r"mean change: ([0-9.e-]+) at", section.change or "")
+    assert [float(v) for v in told] == pytest.approx(moved.tolist(), rel=1e-3)
+
+
 def test_few_pairs_are_not_listed_twice() -> None:
     stored = ground(3)
     section = ground_section(stored, None)

@@ -60,8 +60,8 @@ def test_a_target_is_reached_from_above(tmp_path: Path) -> None:
 def test_significant_differences_are_counted_drawn_and_listed(tmp_path: Path) -> None:
     page = read_page(write_comparison(make_comparison(tmp_path, ordinal_comparison())))
     section = page.section("differences").text
-    assert "9 of 18 differences are significant" in section
-    assert "(MAE: 3 of 6, QWK: 3 of 6, RPS: 3 of 6)" in section
+    assert "9 of 18 (MAE: 3 of 6, QWK: 3 of 6, RPS: 3 of 6)" in section
+    assert "The test: paired two-sided t-test over seeds." in section
     assert "cross_entropy − squared_emd: 0.1 (0.05 to 0.15)" in section
     rows = [g for g in page.all("g", "series") if "differences" in g.parents]
     assert sum("quiet" in g.attributes["class"].split() for g in rows) == 9
@@ -92,8 +92,8 @@ def test_the_chosen_metric_comes_first_in_tests_and_table() -> None:
 def test_numbers_that_do_not_exist_leave_gaps(tmp_path: Path) -> None:
     content: dict[str, Any] = ordinal_comparison()
     content["paired"][0].update(difference=None, interval=None, p=None, p_holm=None)
-    content["paired"][1].update(interval=[None, 0.3], p=float("nan"))
-    content["paired"][2].update(difference=float("inf"), interval=[float("-inf"), float("inf")])
+    content["paired"][1].update(interval=None, p=float("nan"))
+    content["paired"][2].update(difference=float("inf"), interval=float("inf"))
     page = read_page(write_comparison(make_comparison(tmp_path, content)))
     drawn = [v for e in page.elements for k, v in e.attributes.items() if k in {"d", "x1", "x2", "cx"}]
     assert not any("nan" in v or "inf" in v for v in drawn)
@@ -104,6 +104,12 @@ def test_older_files_are_sorted_by_map_and_have_no_tests(tmp_path: Path) -> None
     page = read_page(write_comparison(make_comparison(tmp_path, comparison())))
     assert "sorted by mAP, highest first" in page.section("table").text
     assert "differences" not in [e.attributes["id"] for e in page.all("section")]
+
+
+def test_too_few_seeds_are_said(tmp_path: Path) -> None:
+    content = {**ordinal_comparison(), "paired": None, "paired_rule": "not tested: too few seeds"}
+    page = read_page(write_comparison(make_comparison(tmp_path, content)))
+    assert "No tests: not tested: too few seeds." in page.section("differences").text
 
 
 def test_hostile_names_in_tests_stay_text(tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_hostile_names_in_tests_stay_text(tmp_path: Path) -> None:
         ("select", {"metric": 3}, "select.metric"),
         ("select", {"metric": "val/mae", "higher_is_better": "sideways"}, "select.higher_is_better"),
         ("paired", [{"a": "x"}], "paired.0.b"),
-        ("paired", [{"a": "x", "b": "y", "metric": "m", "interval": [1]}], "paired.0.interval"),
+        ("paired", [{"a": "x", "b": "y", "metric": "m", "interval": "wide"}], "paired.0.interval"),
         ("paired", {"a": 1}, "paired"),
     ],
 )

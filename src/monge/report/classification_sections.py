@@ -12,7 +12,7 @@ from monge.metrics import Decoding, decode
 from monge.report.class_confusion import class_confusion
 from monge.report.class_tree import ClassTree
 from monge.report.forecast_cases import forecast_cases
-from monge.report.ground_section import ground_section, tree_of
+from monge.report.ground_section import ground_section, kind_of, tree_of
 from monge.report.reliability_section import reliability_section
 from monge.report.run_folder import RunFolder
 from monge.report.stored_ground import StoredGround
@@ -65,7 +65,7 @@ def _distances(items: StoredPredictions, ground: StoredGround | str) -> tuple[Te
     """Distances between the classes and what they are: the run's own, else along the order of the classes."""
     count = len(items.classes)
     if isinstance(ground, StoredGround) and len(ground.matrix) == count:
-        return ground.matrix, f"the ground distance of the loss ({ground.kind or 'given'})"
+        return ground.matrix, f"the ground distance of the loss ({kind_of(ground)})"
     if not items.ordered or count > _MOST_PLACED:
         return None, ""
     places = torch.tensor(items.positions or range(count), dtype=torch.float32)

@@ -88,26 +88,25 @@ class Select(_Part):
 class Paired(_Part):
     """A paired test of two losses on one test metric, seed by seed.
 
-    ``difference`` is the mean of ``a`` minus ``b``, ``interval`` its 95 % interval, ``p_holm`` the p-value corrected
-    for the number of pairs.
+    ``difference`` is the mean of ``a`` minus ``b``, ``interval`` the half-width of its 95 % interval, ``p_holm`` the
+    p-value corrected for the number of pairs.
     """
 
     a: str
     b: str
     metric: str
     difference: float | None = None
-    interval: tuple[float | None, float | None] | None = None
+    interval: float | None = None
     p: float | None = None
     p_holm: float | None = None
     significant: bool = False
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Ends of the interval if both are finite."""
-        low, high = self.interval or (None, None)
-        if low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
+        """Ends of the interval where it is known."""
+        if self.difference is None or self.interval is None or not math.isfinite(self.difference + self.interval):
             return None
-        return low, high
+        return self.difference - self.interval, self.difference + self.interval
 
 
 class Comparison(_Part):
@@ -121,7 +120,8 @@ class Comparison(_Part):
     target: Goal = Goal()
     search: Search = Search()
     select: Select | None = None
-    paired: list[Paired] = Field(default_factory=list)
+    paired: list[Paired] | None = None
+    paired_rule: str = ""
     command: str = ""
 
     @property

@@ -37,7 +37,7 @@ class Differences:
     counts: list[tuple[str, int, int]]
 
 
-def differences(paired: list[Paired], names: list[str]) -> Differences | None:
+def differences(paired: list[Paired] | None, names: list[str]) -> Differences | None:
     """Groups the tests by metric, those of ``names`` first; ``None`` without tests."""
     if not paired:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from monge.report.svg import Markup
 
 _PAIRS = 6
 _EPOCHS = 6
+_KINDS = {"fromembeddings": "from embeddings", "": "given"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def ground_section(ground: StoredGround, tree: ClassTree | None) -> GroundSectio
     ranked = _pairs(ground)
     most = min(_PAIRS, (len(ranked) + 1) // 2)
     return GroundSection(
-        ground.kind or "given",
+        kind_of(ground),
         distance_map(names, ordered, tree),
         tree is not None,
         names if count > MOST_NAMED else [],
@@ -69,9 +71,20 @@ def ground_section(ground: StoredGround, tree: ClassTree | None) -> GroundSectio
     )
 
 
+def kind_of(ground: StoredGround) -> str:
+    """What a ground distance is, in words."""
+    return _KINDS.get(ground.kind, ground.kind)
+
+
 def tree_of(ground: StoredGround) -> ClassTree | None:
-    """The clustering of the classes; ``None`` for a line, whose order is that of the classes themselves."""
-    return None if ground.kind == "line" else class_tree(ground.matrix)
+    """The clustering of the classes; ``None`` for given distances that say no more than the order of the classes."""
+    return None if ground.kind != "learned" and _grow_from_the_diagonal(ground.matrix) else class_tree(ground.matrix)
+
+
+def _grow_from_the_diagonal(matrix: Tensor) -> bool:
+    """Whether in every row the distance never falls on the way from the class to either end, as on a line."""
+    steps = matrix.diff(dim=1)
+    return bool((steps.triu() >= 0).all() and (steps.tril(-1) <= 0).all())
 
 
 def _pairs(ground: StoredGround) -> list[tuple[str, str, float]]:
@@ -91,9 +104,11 @@ def _change(ground: StoredGround) -> Markup | None:
     if len(ground.history) < 2:
         return None
     off = ~torch.eye(len(ground.matrix), dtype=torch.bool)
-    moved = [float((after - before)[off].abs().mean()) for before, after in zip(ground.history, ground.history[1:])]
+    # Of a long history some epochs are left out.
+    gaps = [max(after - before, 1) for before, after in pairwise(ground.epochs)]
+    moved = [float(step[off].abs().mean()) / gap for step, gap in zip(ground.history.diff(dim=0), gaps)]
     line = Series("mean change", [float(epoch) for epoch in ground.epochs[1:]], moved)
-    return line_chart("Change of the distances by epoch", "epoch", "mean absolute change", [line])
+    return line_chart("Change of the distances by epoch", "epoch", "mean change per epoch", [line])
 
 
 def _small_maps(ground: StoredGround, order: Tensor) -> list[tuple[int, Markup]]:
