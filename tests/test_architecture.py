@@ -27,7 +27,16 @@ FLOORS = {
     "integrations": 5,
     "cli": 6,
 }
-CORE = ("monge", "monge.ot", "monge.losses", "monge.mining", "monge.metrics", "monge.nn", "monge.data.formats")
+CORE = (
+    "monge",
+    "monge.ot",
+    "monge.ground",
+    "monge.losses",
+    "monge.mining",
+    "monge.metrics",
+    "monge.nn",
+    "monge.data.formats",
+)
 
 
 def imports(path: Path) -> set[str]:
