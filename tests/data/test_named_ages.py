@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,13 @@ def test_damaged_pictures(tmp_path: Path, load: object) -> None:
         splits.test.inputs([0, 1])
     with pytest.warns(UserWarning, match=f"left out damaged pictures: 1 .{cut.name}"):
         assert len(load(tmp_path, strict=False).test) == len(splits.test) - 1
+
+
+def test_names_that_are_not_utf8_can_be_told(tmp_path: Path) -> None:
+    write_fake_utkface(tmp_path)
+    for name in (b"caf\xe9.jpg", b"30_1_2_3\xe9.jpg"):
+        (tmp_path / "UTKFace" / os.fsdecode(name)).write_bytes(b"")
+    splits = utkface(tmp_path, strict=False)
+    assert "caf\\xe9.jpg)" in splits.definition
+    assert "left out damaged pictures: 1 (30_1_2_3\\xe9.jpg)" in splits.definition
+    splits.definition.encode("utf-8")
