@@ -132,6 +132,7 @@ METRICS: dict[str, Metric] = {
     "train/cross_entropy": Metric("cross-entropy", "Cross-entropy term", "That part of the training loss.", lower=True),
     "train/emd": Metric("EMD term", "EMD term", "That part of the training loss.", lower=True),
     "train/emd_weight": Metric("weight", "Weight of the EMD term", "What the EMD term is multiplied by."),
+    "train/lr": Metric("learning rate", "Learning rate", "Step size of the optimiser."),
     "queries": Metric("queries", "Queries", "Number of test items used as queries.", 0),
     "skipped_queries": Metric(
         "skipped", "Skipped queries", "Queries left out because no other item is of their class.", 0
