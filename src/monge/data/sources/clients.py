@@ -1,8 +1,9 @@
-"""Fetches packages with the ordinary clients of PyPI and Debian, into a given folder, without installing anything."""
+"""Fetches packages with the ordinary clients of PyPI, Debian and npm into a given folder; nothing is installed."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,29 @@ def apt_download(package: str, into: Path) -> Path:
     return found[0]
 
 
+def npm_pack(package: str, into: Path) -> Path:
+    """Downloads one npm package as the archive it is published as; none of its scripts runs.
+
+    Args:
+        package: Name and version, e.g. ``"@iconify/json@2.2.535"``.
+        into: An existing folder; also takes npm's cache.
+
+    Returns:
+        The ``.tgz`` file.
+
+    Raises:
+        MongeError: npm is missing or failed.
+    """
+    if shutil.which("npm") is None:
+        raise MongeError(f"the package {package} is fetched with npm, which this machine lacks: install Node.js")
+    quiet = ["--ignore-scripts", "--no-update-notifier", "--no-progress", "--loglevel", "error"]
+    done = _run(["npm", "pack", package, *quiet, "--cache", str(into / "npm-cache")], into)
+    found = sorted(into.glob("*.tgz"))
+    if done.returncode or len(found) != 1:
+        raise MongeError(f"npm could not download {package} ({_npm_reason(done)}): is the npm registry reachable?")
+    return found[0]
+
+
 def unpack_deb(package: Path, into: Path) -> None:
     """Unpacks a Debian package into a folder of its own; none of its scripts runs.
 
@@ -90,3 +114,9 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in (done.stderr + "\n" + done.stdout).splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "e:"))]
     return (errors or lines or [f"exit status {done.returncode}"])[-1]
+
+
+def _npm_reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The first line in which npm says what went wrong; codes come before it, a stack and paths of logs after."""
+    told = re.findall(r"^npm (?:error|ERR!) (?!code |errno |syscall )(.+)", done.stderr, flags=re.MULTILINE)
+    return told[0].strip() if told else _last_line(done)

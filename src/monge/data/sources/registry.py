@@ -15,11 +15,13 @@ from monge.data.formats.sniff import shown
 from monge.data.images import ImageSet
 from monge.data.sources.diamonds import DIAMONDS
 from monge.data.sources.fashion_mnist import FASHION_MNIST
+from monge.data.sources.furniture import FURNITURE
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
 from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_images
 from monge.data.sources.package import Package, Progress
 from monge.data.sources.quality import degraded_splits
+from monge.data.sources.sketches import SKETCHES
 from monge.data.splits import SPLIT_SEED, split_by_counts
 from monge.data.synthetic.digits import synthetic_splits
 from monge.errors import MongeError
@@ -157,15 +159,40 @@ _SOURCES = {
             how="--data FOLDER with UTKFace/25_0_2_20170116174525125.jpg.chip.jpg and so on, of "
             "https://susanqq.github.io/UTKFace/",
         ),
+        Source(
+            name="furniture",
+            title="3D models of a house and what is around it, 17 classes",
+            kinds=("packaged", "path"),
+            size="476 models packaged (820 fetched), 120 MB",
+            licence="CC0 (BlendSwap-CC-0), CC BY 3.0 (BlendSwap-CC-BY, Scopia), CC BY 3.0 US (KatorLegaz, Reallusion); "
+            "credit the models' authors",
+            how="monge data get furniture (Debian package by apt), or --data FOLDER with its five .sh3f files",
+        ),
+        Source(
+            name="sketches",
+            title="line drawings: icons of 16 of the classes of furniture, from 121 sets",
+            kinds=("packaged",),
+            size="820 icons kept of 104 MB fetched, 0.4 MB",
+            licence="each set's own, none non-commercial: MIT, Apache-2.0, CC BY, CC BY-SA, OFL, CC0 and others",
+            how="monge data get sketches (@iconify/json 2.2.535 by npm)",
+        ),
     )
 }
 TABLES = ("diamonds", "table")
 """The names among them that are tables, which `monge.data.tables.load_table` loads."""
+_NOT_IMAGES = {
+    "diamonds": "is a table: load it with load_table",
+    "table": "is a table: load it with load_table",
+    "furniture": "holds 3D models: load it with load_shapes",
+    "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
+}
 _PACKAGES: dict[str, Package] = {
     "mnist": MNIST_DIGITS,
     "fashion-mnist": FASHION_MNIST,
     "quality": FASHION_MNIST,
     "diamonds": DIAMONDS,
+    "furniture": FURNITURE,
+    "sketches": SKETCHES,
 }
 
 
@@ -200,8 +227,8 @@ def load_images(name: str, data: str = "packaged", **options: Any) -> Splits:
         (3, 32, 32)
     """
     source = _source(name)
-    if name in TABLES:
-        raise MongeError(f"{name} is a table: load it with load_table")
+    if name in _NOT_IMAGES:
+        raise MongeError(f"{name} {_NOT_IMAGES[name]}")
     if name in ORDINAL_IMAGES and data != "packaged":
         return load_ordinal_images(name, data, options)
     if options and name not in ORDINAL_IMAGES:
@@ -246,7 +273,8 @@ def fetch(name: str, progress: Progress = lambda sentence: None) -> Path:
     """Fetches a packaged data set into the cache; does nothing where a good copy is there.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too) or ``"diamonds"``.
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too), ``"diamonds"``,
+            ``"furniture"`` or ``"sketches"``.
         progress: Called with one sentence before each step.
 
     Returns:
@@ -262,7 +290,8 @@ def check(name: str) -> int:
     """Verifies the cached files of a packaged data set by their SHA-256.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too) or ``"diamonds"``.
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too), ``"diamonds"``,
+            ``"furniture"`` or ``"sketches"``.
 
     Returns:
         Bytes that were verified.
@@ -287,7 +316,8 @@ def folder_of(name: str) -> Path:
     """Folder of a packaged data set in the cache, whether it is there yet or not.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too) or ``"diamonds"``.
+        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too), ``"diamonds"``,
+            ``"furniture"`` or ``"sketches"``.
 
     Raises:
         MongeError: Unknown name, or not to be had in a package.
