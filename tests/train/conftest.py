@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,17 @@ TINY = (
     "train.checkpoint_every=7",
     "train.log_every=1",
     "evaluate.reference_items=200",
+)
+# 4 epochs of 5 steps on drawn stones; step 7 and the ends of the epochs are checkpoints, step 8 is not.
+ROWS = (
+    "data.source=synthetic",
+    "model.hidden=[16]",
+    "model.embedding_dim=8",
+    "sampler.batch_size=64",
+    "train.epochs=4",
+    "train.steps_per_epoch=5",
+    "train.checkpoint_every=7",
+    "train.log_every=1",
 )
 
 
@@ -53,12 +64,14 @@ def records() -> Callable[[Path], list[dict[str, Any]]]:
 
 @pytest.fixture
 def started() -> Any:
-    """Starts ``monge train`` on the tiny recipe in a process of its own and waits for a number of logged lines."""
+    """Starts ``monge train`` on a tiny recipe in a process of its own and waits for a number of logged lines."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(folder: Path, lines: int, *more: str) -> subprocess.Popen[str]:
-        settings = [word for setting in TINY for word in ("--set", setting)]
-        command = [sys.executable, "-m", "monge", "train", "mnist", "--out", str(folder), *settings, *more]
+    def start(
+        folder: Path, lines: int, *more: str, recipe: str = "mnist", settings: Sequence[str] = TINY
+    ) -> subprocess.Popen[str]:
+        words = [word for setting in settings for word in ("--set", setting)]
+        command = [sys.executable, "-m", "monge", "train", recipe, "--out", str(folder), *words, *more]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         metrics, deadline = folder / "metrics.jsonl", time.monotonic() + 120

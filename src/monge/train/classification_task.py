@@ -72,7 +72,7 @@ class ClassificationTask(Task):
                 f"loss: cross-entropy alone for all {self.recipe.train.epochs} epochs, since the head start before the "
                 f"ground distance comes in takes {start}: train longer, or lower the head_start",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=1,  # one further up is Lightning's, whose warnings are silenced
             )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 from monge.errors import RunError
 from monge.recipes import load_recipe
+from monge.recipes.data_sections import TableData
 from monge.train.building import build_task
 from monge.train.checkpoints import load_checkpoint
 from monge.train.devices import choose_device, own_torch_state
@@ -37,7 +39,15 @@ def evaluate(
     files = RunFiles(Path(run))
     if not files.recipe.is_file():
         raise RunError(f"{files.folder}: there is no run here (no recipe.yaml)")
-    recipe = load_recipe(files.recipe, [] if data is None else [f"data.source={json.dumps(data)}"])
+    trained_on = load_recipe(files.recipe)
+    recipe = trained_on if data is None else load_recipe(files.recipe, [f"data.source={json.dumps(data)}"])
+    if isinstance(recipe.data, TableData) and recipe.data != trained_on.data:
+        warnings.warn(
+            "data: the columns are scaled and encoded by the training rows of these data, not of those the model "
+            "learned from: its numbers mean something only where the two are drawn alike",
+            UserWarning,
+            stacklevel=2,
+        )
     where = choose_device(device, recipe)[1]
     checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
     with own_torch_state(recipe.train.threads):
