@@ -96,7 +96,7 @@ def draw(body: str, size: int, box: Box = (0, 0, 24, 24), *, margin: float = 0.0
     except ValueError as error:
         raise MongeError(f"the icon cannot be drawn ({str(error).splitlines()[0]})") from None
     picture = np.array(images.open(io.BytesIO(png), formats=("PNG",)).convert("L"), np.uint8)
-    if picture.shape != (size, size) or picture.min() > 200:
+    if picture.shape != (size, size) or picture.min() > 250:
         raise MongeError("the icon shows nothing, expected a drawing in black")
     return picture
 
@@ -159,7 +159,7 @@ def jitter(images: Tensor, generator: torch.Generator, *, strength: float = 1.0)
         raise ValueError(f"strength must be between 0 and 2, got {strength}")
     if strength == 0 or not len(images):
         return images.clone()
-    return torch.cat([_drawn(part, generator, strength) for part in images.split(_CHUNK)])
+    return torch.cat([_drawn(part, generator, strength) for part in torch.split(images, _CHUNK)])
 
 
 def outlined(images: Tensor) -> Tensor:

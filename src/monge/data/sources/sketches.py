@@ -193,7 +193,7 @@ def split_sketches() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.i
 
     Example:
         >>> [len(part) for part in split_sketches()]
-        [489, 128, 203]
+        [490, 126, 204]
     """
     rows = _reviewed()
     labels = [SKETCH_CLASSES.index(row["class"]) for row in rows]
