@@ -70,7 +70,7 @@ def test_another_kind_starts_its_section_anew_in_whatever_order():
         ("loss.margin=-1", "loss.margin: found -1, expected greater than 0"),
         ("loss.margin=wide", "loss.margin: found 'wide', expected a valid number"),
         ("loss.name=ot", "loss.name: found ot, expected one of batchwise_ot, "),
-        ("model.name=vgg", "model.name: found vgg, expected one of lenet5, timm"),
+        ("model.name=vgg", "model.name: found vgg, expected one of lenet5, small_cnn, timm"),
         ("sampler.name=x", "sampler.name: found x, expected one of balanced, shuffle"),
         ("model.head=paper", "model.head: found 'paper', expected 'released' or 'metric'"),
         ("model.embedding_dim=0", "model.embedding_dim: found 0, expected at least 1"),

@@ -1,12 +1,21 @@
-"""Networks: LeNet-5, an MLP for tables, timm backbones where timm is installed; as embeddings or as classifiers."""
+"""Networks that give embeddings or class scores: LeNet-5, a small CNN, an MLP for tables, timm's backbones."""
 
 from __future__ import annotations
 
-from monge.nn.build import LeNet5Config, MLPConfig, ModelConfig, TimmConfig, build_classifier, build_model
+from monge.nn.build import (
+    LeNet5Config,
+    MLPConfig,
+    ModelConfig,
+    SmallCNNConfig,
+    TimmConfig,
+    build_classifier,
+    build_model,
+)
 from monge.nn.classifier import Classifier, HeadFactory
 from monge.nn.heads import L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5
 from monge.nn.mlp import MLP
+from monge.nn.small_cnn import SmallCNN
 from monge.nn.weights import WeightsReport, load_weights
 
 __all__ = [
@@ -19,6 +28,8 @@ __all__ = [
     "MLPConfig",
     "MetricHead",
     "ModelConfig",
+    "SmallCNN",
+    "SmallCNNConfig",
     "TimmConfig",
     "WeightsReport",
     "build_classifier",

@@ -15,6 +15,7 @@ from monge.nn.classifier import Classifier, HeadFactory
 from monge.nn.heads import Activation, L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5, LeNetHead
 from monge.nn.mlp import MLP
+from monge.nn.small_cnn import SmallCNN
 from monge.nn.weights import load_weights
 
 # The recipes let pydantic check these classes; it reads its settings from this attribute and is not needed here.
@@ -46,6 +47,31 @@ class LeNet5Config:
             raise ValueError(f"embedding_dim: found {self.embedding_dim}, expected at least 1")
         if self.head not in get_args(LeNetHead):
             raise ValueError(f"head: found {self.head!r}, expected one of {', '.join(get_args(LeNetHead))}")
+
+
+@dataclass(frozen=True)
+class SmallCNNConfig:
+    """`SmallCNN` and its options.
+
+    Attributes:
+        embedding_dim: Length of the embedding.
+        widths: Channels, from the first convolution on.
+        normalize: Scale embeddings to unit length.
+
+    Example:
+        >>> SmallCNNConfig().widths
+        (16, 32, 64)
+    """
+
+    name: Literal["small_cnn"] = "small_cnn"
+    embedding_dim: int = 64
+    widths: tuple[int, ...] = (16, 32, 64)
+    normalize: bool = True
+    __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.embedding_dim, *self.widths) < 1:
+            raise ValueError(f"sizes: found {[*self.widths, self.embedding_dim]}, expected each at least 1")
 
 
 @dataclass(frozen=True)
@@ -114,7 +140,7 @@ class MLPConfig:
             raise ValueError(f"dropout: found {self.dropout}, expected at least 0 and below 1")
 
 
-ModelConfig = LeNet5Config | TimmConfig | MLPConfig
+ModelConfig = LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig
 """What `build_model` and `build_classifier` take."""
 
 
@@ -193,6 +219,8 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
     channels, size = _square(config.name, shape)
     if isinstance(config, LeNet5Config):
         parts["encoder"] = LeNet5(channels, config.embedding_dim, config.head, size)
+    elif isinstance(config, SmallCNNConfig):
+        parts["encoder"] = SmallCNN(channels, config.embedding_dim, config.widths)
     else:
         parts["encoder"], features = _timm_backbone(config, channels, size)
         parts["head"] = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
