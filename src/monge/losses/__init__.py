@@ -9,6 +9,7 @@ from monge.losses.batchwise_ot import (
     batchwise_ot_weights,
 )
 from monge.losses.conservative import ConservativeWassersteinLoss
+from monge.losses.cross_modal import CrossModalBatchwiseOTLoss
 from monge.losses.gathered import Gathered
 from monge.losses.memory import CrossBatchMemory
 from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan
@@ -24,6 +25,7 @@ __all__ = [
     "ConservativeWassersteinLoss",
     "CrossBatchMemory",
     "CrossEntropyEMDLoss",
+    "CrossModalBatchwiseOTLoss",
     "Gathered",
     "PlanDiagnostics",
     "RelaxedEMDLoss",
