@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
 from torch import nn
@@ -15,6 +16,7 @@ from monge.nn.classifier import Classifier, HeadFactory
 from monge.nn.heads import Activation, L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5, LeNetHead
 from monge.nn.mlp import MLP
+from monge.nn.mvcnn import MVCNN, ViewPool
 from monge.nn.small_cnn import SmallCNN
 from monge.nn.weights import load_weights
 
@@ -140,7 +142,55 @@ class MLPConfig:
             raise ValueError(f"dropout: found {self.dropout}, expected at least 0 and below 1")
 
 
-ModelConfig = LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig
+@dataclass(frozen=True)
+class MVCNNConfig:
+    """`MVCNN` over a network for pictures, and its options; the network for objects seen in several views.
+
+    Attributes:
+        backbone: What every view goes through. Of `TimmConfig` only the features count: ``hidden``, ``embedding_dim``
+            and ``activation`` are left aside, as is ``normalize`` of any.
+        pool: How views are pooled: ``"max"``, ``"mean"`` or ``"attention"``.
+        head: ``"metric"``, as in the paper: pool the features, then a metric network. ``"released"``, as in the
+            authors' program: linear layers with a ReLU after each, the last one too, on every view, then pool.
+        hidden: Sizes of the head's layers before the last.
+        embedding_dim: Length of the embedding.
+        activation: What stands between the layers of a metric head; the paper has ``"sigmoid"``.
+        dropout: Probability that an input of a layer of the head is left out in training; a metric head has it before
+            its first layer alone. The program has 0.5.
+        max_views: Views that go through the backbone at a time out of training.
+        normalize: Scale embeddings to unit length.
+
+    Example:
+        >>> MVCNNConfig(head="released", hidden=(4096,), dropout=0.5).embedding_dim
+        256
+    """
+
+    name: Literal["mvcnn"] = "mvcnn"
+    backbone: LeNet5Config | SmallCNNConfig | TimmConfig = SmallCNNConfig(
+        embedding_dim=256, widths=(16, 32, 64, 128, 256)
+    )
+    pool: ViewPool = "max"
+    head: Literal["metric", "released"] = "metric"
+    hidden: tuple[int, ...] = ()
+    embedding_dim: int = 256
+    activation: Activation = "sigmoid"
+    dropout: float = 0.0
+    max_views: int = 256
+    normalize: bool = True
+    __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
+
+    def __post_init__(self) -> None:
+        if min(self.embedding_dim, self.max_views, *self.hidden) < 1:
+            sizes = [*self.hidden, self.embedding_dim]
+            raise ValueError(f"sizes: found {sizes} and max_views {self.max_views}, expected each at least 1")
+        if self.pool not in get_args(ViewPool) or self.head not in ("metric", "released"):
+            pools = ", ".join(get_args(ViewPool))
+            raise ValueError(f"found pool {self.pool!r} and head {self.head!r}, expected {pools}; metric or released")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: found {self.dropout}, expected at least 0 and below 1")
+
+
+ModelConfig = LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig | MVCNNConfig
 """What `build_model` and `build_classifier` take."""
 
 
@@ -153,11 +203,11 @@ def build_model(
         config: Which network.
         in_channels: Channels of the images.
         image_size: Their height and width.
-        shape: Shape of one input in place of these two: ``(C, H, W)``, or ``(F,)`` for the rows of a table.
+        shape: Shape of one input in place of these two: ``(C, H, W)``, ``(V, C, H, W)`` of views, or ``(F,)`` of a row.
 
     Returns:
-        A module that turns float inputs, images (N, C, H, W) or rows (N, F), into embeddings (N, D); its parts are
-        named ``encoder``, ``head`` (timm only) and ``normalize`` (if asked for).
+        A module that turns float inputs, images (N, C, H, W), views (N, V, C, H, W) or rows (N, F), into embeddings
+        (N, D); its parts are named ``encoder``, ``head`` (timm, metric heads) and ``normalize`` (if asked for).
 
     Raises:
         RecipeError: The network is not one for such inputs.
@@ -187,7 +237,7 @@ def build_classifier(
 
     Args:
         config: Which trunk; ``embedding_dim`` is the length of the features, ``normalize`` is left aside.
-        shape: Shape of one input: ``(C, H, W)`` or ``(F,)``.
+        shape: Shape of one input: ``(C, H, W)``, ``(V, C, H, W)`` or ``(F,)``.
         outputs: Length of the logits, or whatever `head` makes of the number.
         head: Called as ``head(feature_dim, outputs)``; a linear layer unless given.
 
@@ -216,6 +266,8 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
             raise RecipeError(f"model.name: found mlp, which takes rows, but the data are {found}: use lenet5 or timm")
         parts["encoder"] = MLP(shape[0], config.embedding_dim, config.hidden, config.dropout, config.batch_norm)
         return parts
+    if isinstance(config, MVCNNConfig):
+        return _views(config, shape)
     channels, size = _square(config.name, shape)
     if isinstance(config, LeNet5Config):
         parts["encoder"] = LeNet5(channels, config.embedding_dim, config.head, size)
@@ -225,6 +277,34 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
         parts["encoder"], features = _timm_backbone(config, channels, size)
         parts["head"] = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
     return parts
+
+
+def _views(config: MVCNNConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.Module]:
+    """The parts that turn views of the given shape into vectors."""
+    if len(shape) != 4:
+        found = f"of shape {shape}"
+        raise RecipeError(f"model.name: found mvcnn, which takes views (V, C, H, W), but the data are {found}")
+    backbone, features = _view_trunk(config.backbone, shape[1:])
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if config.head == "metric":
+        dropout = [nn.Dropout(config.dropout)] if config.dropout else []
+        parts["encoder"] = MVCNN(backbone, config.pool, feature_dim=features, max_views=config.max_views)
+        head = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
+        parts["head"] = nn.Sequential(*dropout, head)
+        return parts
+    layers: list[nn.Module] = []
+    for before, after in pairwise((features, *config.hidden, config.embedding_dim)):
+        layers += [nn.Dropout(config.dropout), nn.Linear(before, after), nn.ReLU()]
+    trunk = nn.Sequential(OrderedDict(backbone=backbone, head=nn.Sequential(*layers)))
+    parts["encoder"] = MVCNN(trunk, config.pool, feature_dim=config.embedding_dim, max_views=config.max_views)
+    return parts
+
+
+def _view_trunk(config: LeNet5Config | SmallCNNConfig | TimmConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+    """What turns one view into features, and their length."""
+    if isinstance(config, TimmConfig):
+        return _timm_backbone(config, *_square(config.name, shape))
+    return _trunk(config, shape)["encoder"], config.embedding_dim
 
 
 def _square(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
