@@ -33,6 +33,7 @@ def test_coverage_is_what_it_says() -> None:
 def test_degenerate_samples() -> None:
     assert mean_and_interval([0.5, 0.5])[1] == 0.0
     assert math.isnan(mean_and_interval([0.5])[1])
+    assert all(math.isnan(part) for part in mean_and_interval([0.5, math.nan, 0.7]))
     with pytest.raises(ValueError, match="no values"):
         mean_and_interval([])
 

@@ -39,7 +39,7 @@ def compare(
     jobs: Annotated[int, typer.Option(help="Runs at a time, each on one CPU thread.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     data: Annotated[
-        str | None, typer.Option(help="packaged, synthetic, or the folder of the official files.", metavar="SOURCE")
+        str | None, typer.Option(help="packaged, synthetic, or the path of the data's own files.", metavar="SOURCE")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting of all runs.", metavar="KEY=VALUE")

@@ -11,7 +11,7 @@ import typer
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     data: Annotated[
-        str | None, typer.Option(help="Other data: packaged, synthetic, or a folder.", metavar="SOURCE")
+        str | None, typer.Option(help="Other data: packaged, synthetic, or a path.", metavar="SOURCE")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:

@@ -19,7 +19,7 @@ def train(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Name of a recipe (see monge recipes) or path of a YAML file.")],
     data: Annotated[
-        str | None, typer.Option(help="packaged, synthetic, or the folder of the official files.", metavar="SOURCE")
+        str | None, typer.Option(help="packaged, synthetic, or the path of the data's own files.", metavar="SOURCE")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting, e.g. loss.margin=1.5.", metavar="KEY=VALUE")

@@ -103,7 +103,8 @@ def build_sampler(
     """
     config, share = recipe.sampler, {"seed": recipe.seed, "rank": rank, "world_size": world_size}
     batches = steps_per_epoch * recipe.train.accumulate
-    if isinstance(config, BalancedSampler) and config.samples_per_class < 2 * world_size:
+    pairs = recipe.task == "embedding"  # a loss of classes is content with any share
+    if isinstance(config, BalancedSampler) and pairs and config.samples_per_class < 2 * world_size:
         found = f"sampler.samples_per_class: found {config.samples_per_class}"
         raise RecipeError(f"{found}, expected at least {2 * world_size}: each of {world_size} processes needs pairs")
     try:

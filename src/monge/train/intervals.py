@@ -16,7 +16,7 @@ def mean_and_interval(values: Sequence[float], confidence: float = 0.95) -> tupl
     a mean", 1908): ``t * s / sqrt(n)`` with the sample standard deviation ``s`` and ``n - 1`` degrees of freedom.
 
     Args:
-        values: At least one finite number.
+        values: At least one number; with one that is not finite, mean and half-width are NaN.
         confidence: Coverage, between 0 and 1.
 
     Returns:
@@ -32,6 +32,8 @@ def mean_and_interval(values: Sequence[float], confidence: float = 0.95) -> tupl
     """
     if not values:
         raise ValueError("the mean of no values")
+    if not all(map(math.isfinite, values)):
+        return math.nan, math.nan
     mean = statistics.fmean(values)
     if len(values) == 1:
         return mean, math.nan
