@@ -210,6 +210,18 @@ def test_cases_are_the_worst_and_the_best(ordered: bool) -> None:
     assert all(c.right == (c.true == c.predicted) for c in (*found.worst, *found.best))
 
 
+def test_mistakes_do_not_fill_up_the_best_cases() -> None:
+    labels = torch.arange(60) % 5
+    probabilities = torch.full((60, 5), 0.05)
+    guesses = torch.where((labels == 2) & (torch.arange(60) < 40), labels, (labels + 1) % 5)
+    probabilities[torch.arange(60), guesses] = 0.8
+    data = replace(items(), labels=labels, probabilities=probabilities, images=None, shown=torch.zeros(0).long())
+    best = forecast_cases(data, guesses).best
+    assert [case.right for case in best] == [True] * 6
+    nothing_right = replace(data, labels=(guesses + 1) % 5)
+    assert len(forecast_cases(nothing_right, guesses).best) == 6
+
+
 def test_cases_come_from_the_items_with_pictures() -> None:
     data = items()
     found = forecast_cases(data, data.probabilities.argmax(dim=1))

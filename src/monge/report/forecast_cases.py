@@ -53,7 +53,10 @@ def forecast_cases(items: StoredPredictions, predicted: Tensor) -> Cases:
     free = items.shown if items.images is not None and len(items.shown) else torch.arange(len(items.labels))
     order = free[scores[free].argsort(descending=True, stable=True)].tolist()
     worst = order[:_WORST]
-    best = _spread([i for i in reversed(order) if i not in set(worst)], items.labels, _BEST)
+    # Those of the best that the run stored may all be of two or three classes: what was mistaken does not fill them up.
+    rest = [i for i in reversed(order) if i not in set(worst)]
+    right = (predicted == items.labels).tolist()
+    best = _spread([i for i in rest if right[i]] or rest, items.labels, _BEST)
     pictures = {int(row): i for i, row in enumerate(items.shown.tolist())} if items.images is not None else {}
     made = [
         [_case(items, i, int(predicted[i]), float(scores[i]), pictures.get(i)) for i in rows] for rows in (worst, best)
