@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from monge.data import raster
 from monge.data.raster import MAX_BODY_BYTES, check_body, draw, drop_strokes, jitter, outlined
 from monge.errors import MissingExtraError, MongeError
 
@@ -164,9 +165,10 @@ def test_more_strength_changes_more_and_none_changes_nothing() -> None:
     assert len(jitter(icons[:0], hand())) == 0
 
 
-def test_pictures_of_a_later_chunk_are_drawn_too() -> None:
-    drawn = jitter(stack(SQUARE, 300, size=16), hand())
-    assert len(drawn) == 300
+def test_pictures_of_a_later_chunk_are_drawn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raster, "_CHUNK_PIXELS", 16 * 16 * 7)
+    drawn = jitter(stack(SQUARE, 40, size=16), hand())
+    assert len(drawn) == 40
     assert (drawn.amin(dim=(1, 2, 3)) < 200).all()
 
 

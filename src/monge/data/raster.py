@@ -35,8 +35,8 @@ _ATTRIBUTE = re.compile(
 _LOCAL = re.compile(r"url\(#[\w.:-]+\)")
 _CUTS = re.compile(r"<mask|<clipPath|opacity|#fff|white", re.IGNORECASE)
 _SVG = "http://www.w3.org/2000/svg"
-# Of pictures that are jittered at once, so that the work needs little memory whatever their number.
-_CHUNK = 128
+# Pixels that are jittered at once, so that the work stays small whatever the number of pictures.
+_CHUNK_PIXELS = 1 << 20
 
 
 def check_body(body: str) -> None:
@@ -159,7 +159,8 @@ def jitter(images: Tensor, generator: torch.Generator, *, strength: float = 1.0)
         raise ValueError(f"strength must be between 0 and 2, got {strength}")
     if strength == 0 or not len(images):
         return images.clone()
-    return torch.cat([_drawn(part, generator, strength) for part in torch.split(images, _CHUNK)])
+    chunk = max(1, _CHUNK_PIXELS // images[0].numel())
+    return torch.cat([_drawn(part, generator, strength) for part in torch.split(images, chunk)])
 
 
 def outlined(images: Tensor) -> Tensor:
@@ -239,7 +240,9 @@ def _drawn(images: Tensor, generator: torch.Generator, strength: float) -> Tenso
 
 
 def _dilate(ink: Tensor, reach: int) -> Tensor:
-    return F.max_pool2d(ink, 2 * reach + 1, stride=1, padding=reach)
+    # Rows, then columns: the same square in a fraction of the time.
+    rows = F.max_pool2d(ink, (1, 2 * reach + 1), stride=1, padding=(0, reach))
+    return F.max_pool2d(rows, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
 
 
 def _hollow(ink: Tensor) -> Tensor:
