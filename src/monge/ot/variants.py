@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from monge.ot.convergence import OnFail, report_unconverged
-from monge.ot.log_domain import solve_in_log_domain, solve_partial
-from monge.ot.problem import Problem, check_weights, pose, safe_log
+from monge.ot.entropic_dual import EntropicDual
+from monge.ot.gradients import fixed_plan_from
+from monge.ot.problem import Problem, check_weights, pose
 from monge.ot.sinkhorn import Gradient, sinkhorn
 from monge.ot.transport import Transport
+from monge.ot.variant_potentials import partial_potentials, unbalanced_potentials
 
 VariantGradient = Literal["envelope", "none"]
 
@@ -43,7 +45,7 @@ def sinkhorn_unbalanced(
         epsilon: Regularisation, in units of the cost.
         rho: Price of a marginal that is off, in units of the cost; a number or a tensor ``(...)``.
         relative: Multiply ``epsilon`` (not ``rho``) by the mean absolute cost.
-        tol: L1 distance of the row marginal from its optimality condition, relative to the mass.
+        tol: L1 distance of both marginals from their optimality conditions, relative to the larger mass.
         max_iter: Iterations at most.
         row_mask: True for rows that exist.
         col_mask: True for columns that exist.
@@ -71,25 +73,14 @@ def sinkhorn_unbalanced(
         check_weights(problem.a.detach(), problem.b.detach(), problem.epsilon.detach(), balanced=False)
         if not bool((strength > 0).all()):
             raise ValueError("rho holds a value that is not positive")
+        mass = torch.maximum(problem.a.sum(1), problem.b.sum(1)).detach().clamp_min(torch.finfo(problem.a.dtype).tiny)
         with torch.no_grad():
-            scale = problem.epsilon[:, None]
-            p, q, error, iterations = solve_in_log_domain(
-                problem.cost / scale[:, None],
-                safe_log(problem.a),
-                safe_log(problem.b),
-                tol=0.1 * tol,
-                max_iter=max_iter,
-                damping=strength[:, None] / (strength[:, None] + scale),
-            )
-            f, g = p * scale, q * scale
-            error = error / torch.maximum(problem.a.sum(1), problem.b.sum(1)).clamp_min(1e-30)
+            f, g, error, iterations = unbalanced_potentials(problem, strength, mass, 0.1 * tol, max_iter)
         seen = problem if grad == "envelope" else _detached(problem)
         price = strength[:, None] if grad == "envelope" else strength[:, None].detach()
-        value = _entropic_dual(seen, f, g) - (
-            price * (seen.a * torch.expm1(-f / price)).sum(1, keepdim=True)
-            + price * (seen.b * torch.expm1(-g / price)).sum(1, keepdim=True)
-        ).squeeze(1)
-        return _variant(problem, value, f, g, error, iterations, tol, on_fail)
+        penalty = (seen.a * torch.expm1(-f / price)).sum(1) + (seen.b * torch.expm1(-g / price)).sum(1)
+        value = _entropic_dual(seen, f, g) - price.squeeze(1) * penalty
+        return _variant(problem, value, f, g, error / mass, iterations, tol, on_fail)
 
 
 def sinkhorn_partial(
@@ -150,22 +141,12 @@ def sinkhorn_partial(
                 f"mass is {mass}: expected above 0 and at most {float(available.min()):.6g}, the smaller sum of a and b"
             )
         with torch.no_grad():
-            scale = problem.epsilon[:, None]
-            p, q, error, iterations, t = solve_partial(
-                problem.cost / scale[:, None],
-                safe_log(problem.a),
-                safe_log(problem.b),
-                moved.log(),
-                tol=0.1 * tol,
-                max_iter=max_iter,
-            )
-            multiplier = t[:, None] * scale
-            f, g = p * scale, q * scale
+            f, g, error, iterations, multiplier = partial_potentials(problem, moved, 0.1 * tol, max_iter)
         seen = problem if grad == "envelope" else _detached(problem)
-        paid = (multiplier.squeeze(1) * (moved if grad == "envelope" else moved.detach())) + (
+        paid = (multiplier * (moved if grad == "envelope" else moved.detach())) + (
             (f * seen.a).sum(1) + (g * seen.b).sum(1)
         )
-        f, g = f + 0.5 * multiplier, g + 0.5 * multiplier
+        f, g = (t + 0.5 * multiplier[:, None] for t in (f, g))
         return _variant(problem, _entropic_dual(seen, f, g) + paid, f, g, error, iterations, tol, on_fail)
 
 
@@ -244,16 +225,11 @@ def _detached(problem: Problem) -> Problem:
 
 
 def _plan(problem: Problem, f: Tensor, g: Tensor) -> Tensor:
-    exponent = (f.unsqueeze(2) + g.unsqueeze(1) - problem.cost) / problem.epsilon[:, None, None]
-    supported = (problem.a > 0).unsqueeze(2) & (problem.b > 0).unsqueeze(1)
-    mass = problem.a.unsqueeze(2) * problem.b.unsqueeze(1)
-    return torch.where(supported, mass * exponent.masked_fill(~supported, 0.0).exp(), 0.0)
+    return fixed_plan_from(problem.cost, problem.a, problem.b, problem.epsilon, f, g)
 
 
 def _entropic_dual(problem: Problem, f: Tensor, g: Tensor) -> Tensor:
-    """The part ``-epsilon (sum P - sum a b')`` of the dual at fixed potentials; its derivatives are the envelope's."""
-    reference = problem.a.sum(1) * problem.b.sum(1)
-    return -problem.epsilon * (_plan(problem, f, g).sum((1, 2)) - reference)
+    return EntropicDual.apply(problem.cost, problem.a, problem.b, problem.epsilon, f, g)  # type: ignore[no-any-return]
 
 
 def _variant(
@@ -268,6 +244,7 @@ def _variant(
 ) -> Transport:
     report_unconverged(error, tol, on_fail)
     fixed = _detached(problem)
+    dtype = fixed.cost.dtype
 
     def make_plan() -> Tensor:
         return problem.unflatten(_plan(fixed, f, g))
@@ -277,9 +254,9 @@ def _variant(
         return problem.unflatten((plan.reshape(fixed.cost.shape) * allowed).sum((1, 2)))
 
     return Transport(
-        value=problem.unflatten(value),
-        potentials=(problem.unflatten(f), problem.unflatten(g)),
-        marginal_error=problem.unflatten(error),
+        value=problem.unflatten(value.to(dtype)),
+        potentials=(problem.unflatten(f.to(dtype)), problem.unflatten(g.to(dtype))),
+        marginal_error=problem.unflatten(error.to(dtype)),
         iterations=problem.unflatten(iterations),
         converged=problem.unflatten(error <= tol),
         epsilon=problem.unflatten(fixed.epsilon),

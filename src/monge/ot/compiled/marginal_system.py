@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp
-from monge.ot.compiled.sweep import FAST
+from monge.ot.compiled.sweep import INNER
+from monge.ot.compiled.threads import over_range
 
 Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ class _Work(NamedTuple):
     product: Array  # (W,)
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def _new_work(n: int, m: int, like: Array) -> _Work:
     line = 64 // like.itemsize
     width = (m + line - 1) // line * line
@@ -83,7 +84,7 @@ def _backward(
     given = (cost, a, b, epsilon, f, g, grad_f.to(f.dtype), grad_g.to(f.dtype), grad_plan, mass)
     made = tuple(torch.empty(t.shape, dtype=t.dtype) for t in (cost, a, b, epsilon, mass))
     arrays = [t.detach().contiguous().numpy() for t in (*given, *made)]
-    backward_range(*arrays, np.arange(len(cost)))
+    over_range(len(cost), lambda start, stop: backward_range(*arrays, start, stop))  # type: ignore[call-arg]
     return made
 
 
@@ -104,7 +105,8 @@ def backward_range(
     grad_b: Array,
     grad_epsilon: Array,
     grad_mass: Array,
-    chosen: Array,
+    start: int,
+    stop: int,
 ) -> None:
     """Gradients of all that plan and potentials depend on, from those of plan and potentials.
 
@@ -124,15 +126,18 @@ def backward_range(
         grad_b: ``(B, M)``.
         grad_epsilon: ``(B,)``.
         grad_mass: ``(B,)``.
-        chosen: ``(B',)`` problems to work on.
+        start: First problem to work on.
+        stop: Problem to stop before.
     """
     n, m = cost.shape[1:]
     with_plan = len(grad_plan) > 0
     work = _new_work(n, m, f)
-    for k in chosen:
+    for k in range(start, stop):
         inverse = f.dtype.type(1.0 / epsilon[k])
-        work.x[:] = grad_f[k]
-        work.y[:m] = grad_g[k]
+        for i in range(n):
+            work.x[i] = grad_f[k, i]
+        for j in range(m):
+            work.y[j] = grad_g[k, j]
         _fill(cost[k], inverse, f[k], g[k], work.kernel)
         if with_plan:
             grad_mass[k] = _through_plan(work, a[k], b[k], inverse, grad_plan[k], mass[k])
@@ -152,31 +157,34 @@ def solve_systems(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     """Solves ``(I - S'S) z = rhs`` for given ``S``; see :func:`monge.ot.operators.solve_marginal_system`."""
     z = torch.empty_like(rhs, memory_format=torch.contiguous_format)
     arrays = [t.detach().contiguous().numpy() for t in (scaled, rhs, null, z)]
-    _solve_range(*arrays, np.arange(len(rhs)))
+    over_range(len(rhs), lambda start, stop: _solve_range(*arrays, start, stop))  # type: ignore[call-arg]
     return z
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve_range(scaled: Array, rhs: Array, null: Array, z: Array, chosen: Array) -> None:
+def _solve_range(scaled: Array, rhs: Array, null: Array, z: Array, start: int, stop: int) -> None:
     n, m = scaled.shape[1:]
     work = _new_work(n, m, scaled)
     ones, singular = np.ones(n, scaled.dtype), np.zeros_like(work.z)
-    work.root[:] = 1.0
-    for k in chosen:
-        work.kernel[:, :m] = scaled[k]
-        work.residual[:m] = rhs[k]
-        singular[:m] = null[k]
-        work.diagonal[:] = 0.0
+    for j in range(m):
+        work.root[j] = 1.0
+    for k in range(start, stop):
+        for j in range(m):
+            work.residual[j] = rhs[k, j]
+            singular[j] = null[k, j]
+            work.diagonal[j] = 0.0
         for i in range(n):
             for j in range(m):
+                work.kernel[i, j] = scaled[k, i, j]
                 work.diagonal[j] += scaled[k, i, j] * scaled[k, i, j]
         for j in range(m):
             work.diagonal[j] = max(1.0 - work.diagonal[j], _SMALLEST_DIAGONAL)
         _conjugate_gradients(work, ones, m, singular, _dot(singular, singular))
-        z[k] = work.z[:m]
+        for j in range(m):
+            z[k, j] = work.z[j]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _fill(cost: Array, inverse: Any, f: Array, g: Array, kernel: Array) -> None:
     kind = kernel.dtype.type
     largest = kind(_LARGEST_EXPONENT)
@@ -187,13 +195,14 @@ def _fill(cost: Array, inverse: Any, f: Array, g: Array, kernel: Array) -> None:
             kernel[i, j] = exp(exponent if exponent < largest else largest)
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _through_plan(work: _Work, a: Array, b: Array, inverse: Any, grad_plan: Array, mass: Any) -> Any:
     """Adds what reaches the potentials from the plan, keeps what reaches the weights; returns the gradient to mass."""
     n, m = grad_plan.shape
     kernel, plan_b = work.kernel, work.plan_b
     to_mass = inverse * 0.0
-    plan_b[:] = 0.0
+    for j in range(m):
+        plan_b[j] = 0.0
     for i in range(n):
         total = inverse * 0.0
         weight = a[i]
@@ -209,7 +218,7 @@ def _through_plan(work: _Work, a: Array, b: Array, inverse: Any, grad_plan: Arra
     return to_mass
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _eliminate(work: _Work, a: Array, b: Array) -> Any:
     """Right-hand side, diagonal and null vector of the system for ``z``; returns the squared length of the latter.
 
@@ -219,9 +228,9 @@ def _eliminate(work: _Work, a: Array, b: Array) -> Any:
     kernel, root, known, product, diagonal = work.kernel, work.root, work.scaled, work.product, work.diagonal
     zero, one = kernel.dtype.type(0.0), kernel.dtype.type(1.0)
     norm, massless = zero, 0
-    product[:] = 0.0
-    diagonal[:] = 0.0
     for j in range(m):
+        product[j] = 0.0
+        diagonal[j] = 0.0
         root[j] = np.sqrt(b[j])
         norm += b[j]
         known[j] = zero if b[j] > 0.0 else work.y[j]
@@ -241,12 +250,13 @@ def _eliminate(work: _Work, a: Array, b: Array) -> Any:
     return norm
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(**INNER)
 def _conjugate_gradients(work: _Work, a: Array, m: int, null: Array, norm: Any) -> None:
     """Solves ``(I - S'S) z = residual`` off the null vector of squared length ``norm``, preconditioned."""
     residual, z, direction, image = work.residual, work.z, work.direction, work.product
     accuracy = np.finfo(z.dtype).eps ** 0.75
-    z[:] = 0.0
+    for j in range(m):
+        z[j] = 0.0
     _project(residual, null, norm)
     target = accuracy * accuracy * _dot(residual, residual)
     _precondition(residual, work.diagonal, direction, m)
@@ -272,7 +282,7 @@ def _conjugate_gradients(work: _Work, a: Array, m: int, null: Array, norm: Any) 
             direction[j] = image[j] + ratio * direction[j]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _apply(work: _Work, a: Array, m: int) -> None:
     """``product = direction - S'S direction``, four rows at a time."""
     kernel, root, scaled, product = work.kernel, work.root, work.scaled, work.product
@@ -304,7 +314,7 @@ def _apply(work: _Work, a: Array, m: int) -> None:
         product[j] = work.direction[j] - root[j] * product[j]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _substitute(work: _Work, a: Array, b: Array) -> None:
     """``X`` from ``Y = sqrt(b) z``, and from that ``Y`` once more: now both equations hold to rounding."""
     kernel, scaled, product = work.kernel, work.scaled, work.product
@@ -321,7 +331,7 @@ def _substitute(work: _Work, a: Array, b: Array) -> None:
         work.y[j] -= b[j] * product[j]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _write(
     work: _Work,
     cost: Array,
@@ -359,7 +369,7 @@ def _write(
     return to_epsilon
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _dot(x: Array, y: Array) -> Any:
     total = x.dtype.type(0.0)
     for j in range(len(x)):
@@ -367,19 +377,19 @@ def _dot(x: Array, y: Array) -> Any:
     return total
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _add(x: Array, factor: Any, y: Array) -> None:
     for j in range(len(x)):
         x[j] += factor * y[j]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _precondition(residual: Array, diagonal: Array, out: Array, m: int) -> None:
     for j in range(m):
         out[j] = residual[j] / diagonal[j]
 
 
-@njit(nogil=True, error_model="numpy", fastmath=FAST)
+@njit(**INNER)
 def _project(x: Array, root: Array, norm: Any) -> None:
     part = _dot(x, root) / norm
     for j in range(len(x)):
