@@ -105,10 +105,7 @@ def read_mesh(source: str | Path | bytes, *, file_type: str | None = None, name:
         path, content = Path(name or f"mesh.{file_type}"), source
     else:
         path = Path(source)
-    kind = (file_type or path.suffix).lower().removeprefix(".")
-    if kind not in MESH_TYPES:
-        found = f"a mesh of type {kind!r}" if kind else "a file without an ending"
-        raise DataFormatError(shown(path), "", found, f"one of {', '.join(MESH_TYPES)}")
+    kind = _kind(path, file_type)
     if not isinstance(source, bytes):
         content = _content(path, kind)
     elif len(content) > MAX_FILE_BYTES:
@@ -145,6 +142,29 @@ def read_meshes(paths: Iterable[str | Path], *, strict: bool = True) -> MeshList
                 raise
             skipped.append(error)
     return MeshList(tuple(meshes), tuple(positions), tuple(skipped))
+
+
+def mesh_content(path: str | Path) -> bytes:
+    """The bytes of a mesh file, without a look at what they say.
+
+    Raises:
+        DataFormatError: Missing, empty, too large, not readable, or of no type that can be read.
+
+    Example:
+        >>> mesh_content("no/such.off")
+        Traceback (most recent call last):
+        monge.errors.DataFormatError: no/such.off: found no such file, expected an OFF file (...)
+    """
+    path = Path(path)
+    return _content(path, _kind(path, None))
+
+
+def _kind(path: Path, file_type: str | None) -> str:
+    kind = (file_type or path.suffix).lower().removeprefix(".")
+    if kind not in MESH_TYPES:
+        found = f"a mesh of type {kind!r}" if kind else "a file without an ending"
+        raise DataFormatError(shown(path), "", found, f"one of {', '.join(MESH_TYPES)}")
+    return kind
 
 
 def _content(path: Path, kind: str) -> bytes:

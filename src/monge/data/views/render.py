@@ -2,96 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.data.meshes import Mesh
-from monge.data.views.cameras import Cameras, ring_cameras
+from monge.data.views.cameras import Cameras
+from monge.data.views.settings import Background, RenderSettings, Shading, Up, check_picture, check_up
 from monge.extras import require
-
-Shading = Literal["grey", "depth", "silhouette"]
-Background = Literal["black", "white"]
-Up = Literal["x", "y", "z"]
 
 # A light at the camera: what faces it has the sum of the three, 0.83 of white.
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.14, 0.49, 0.20, 20
 # Grey of what is as near as the unit sphere can be, and as far.
 NEAREST, FARTHEST = 255, 64
-# Counts up when pictures of the same mesh and settings become different ones.
-_EDITION = 1
-
-
-@dataclass(frozen=True)
-class RenderSettings:
-    """Everything that the pictures of a mesh depend on besides the mesh.
-
-    Args:
-        cameras: Where from; the 12 of MVCNN unless told.
-        size: Height and width in pixels.
-        rays: Rays for each pixel, a square number; 1 is not anti-aliased.
-        shading: ``"grey"``, ``"depth"`` or ``"silhouette"``, see `render`.
-        background: ``"black"``, as in MVCNN's newer pictures of ModelNet40, or ``"white"``, as in the older ones.
-        up: The axis of the mesh that points up.
-
-    Example:
-        >>> RenderSettings(size=64).key() == RenderSettings(size=64).key() != RenderSettings(size=32).key()
-        True
-    """
-
-    cameras: Cameras = field(default_factory=ring_cameras)
-    size: int = 224
-    rays: int = 4
-    shading: Shading = "grey"
-    background: Background = "black"
-    up: Up = "z"
-
-    def __post_init__(self) -> None:
-        _check(self.size, self.rays, self.shading, self.background)
-        _check_up(self.up)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of the pictures of one mesh: ``(V, size, size)``."""
-        return (len(self.cameras), self.size, self.size)
-
-    def described(self) -> dict[str, object]:
-        """All settings and the renderer with its version, for JSON."""
-        return {
-            "renderer": renderer_version(),
-            "cameras": self.cameras.described(),
-            "size": self.size,
-            "rays": self.rays,
-            "shading": self.shading,
-            "background": self.background,
-            "up": self.up,
-        }
-
-    def key(self) -> str:
-        """A short hexadecimal name for them; other settings or another version of the renderer have another."""
-        return hashlib.sha256(json.dumps(self.described(), sort_keys=True).encode()).hexdigest()[:16]
-
-
-@cache
-def renderer_version() -> str:
-    """The renderer and its version.
-
-    Raises:
-        MissingExtraError: embreex is not installed.
-
-    Example:
-        >>> renderer_version().split()[0]
-        'embreex'
-    """
-    require("embreex", extra="shapes", purpose="rendering meshes")
-    return f"embreex {metadata.version('embreex')}, pictures {_EDITION}"
 
 
 def normalise(mesh: Mesh, up: Up = "z") -> Mesh:
@@ -116,7 +41,7 @@ def normalise(mesh: Mesh, up: Up = "z") -> Mesh:
         >>> normalise(box).vertices.tolist()
         [[-0.6, -0.8, 0.0], [-0.6, 0.8, 0.0], [0.6, 0.8, 0.0]]
     """
-    _check_up(up)
+    check_up(up)
     # A cyclic exchange of the axes is a rotation: left stays left.
     upright = np.roll(mesh.vertices, 2 - "xyz".index(up), axis=1)
     used = upright[np.unique(mesh.faces)]
@@ -140,9 +65,9 @@ def render(
 ) -> NDArray[np.uint8]:
     """Takes pictures of a mesh that fills the unit sphere (see `normalise`).
 
-    * ``"grey"``: flat faces lit from the camera, ``0.14 + 0.49 c + 0.20 c^20`` of white, where ``c`` is the cosine between
-      the ray and the normal of the face. Both sides of a face look the same, since the winding of real meshes is not
-      to be trusted. The background is 0, or 255 if white.
+    * ``"grey"``: flat faces lit from the camera, ``0.14 + 0.49 c + 0.20 c^20`` of white, where ``c`` is the cosine
+      between the ray and the normal of the face. Both sides of a face look the same, since the winding of real meshes
+      is not to be trusted. The background is 0, or 255 if white.
     * ``"depth"``: from 255 where a plane before the camera first meets the unit sphere to 64 where it leaves it,
       linear in the distance along the axis of the camera; the background is 0. A white background inverts all.
     * ``"silhouette"``: 255 on 0, or 0 on 255.
@@ -171,7 +96,7 @@ def render(
         >>> render(square, Cameras([(1, 0, 0)]), size=6, shading="silhouette")[0, 2].tolist()
         [0, 128, 255, 255, 128, 0]
     """
-    _check(size, rays, shading, background)
+    check_picture(size, rays, shading, background)
     scene = _scene(mesh)
     normals = _normals(mesh) if shading == "grey" else None
     fine = size * math.isqrt(rays)
@@ -188,7 +113,9 @@ def render(
             values = _values(scene, normals, eye, along, cameras.distance, shading, empty)
             picture[rows, columns] = values.reshape(rows.stop - rows.start, -1)
         views[view] = _averaged(picture, size)
-    return 255 - views if background == "white" and shading != "grey" else views
+    if background == "white" and shading != "grey":
+        np.subtract(255, views, out=views)
+    return views
 
 
 def render_views(mesh: Mesh, settings: RenderSettings) -> NDArray[np.uint8]:
@@ -201,21 +128,6 @@ def render_views(mesh: Mesh, settings: RenderSettings) -> NDArray[np.uint8]:
     """
     upright = normalise(mesh, settings.up)
     return render(upright, settings.cameras, settings.size, settings.rays, settings.shading, settings.background)
-
-
-def _check(size: int, rays: int, shading: str, background: str) -> None:
-    if not 1 <= size <= 8192:
-        raise ValueError(f"size must be from 1 to 8192, got {size}")
-    if not 1 <= rays <= 64 or math.isqrt(rays) ** 2 != rays:
-        raise ValueError(f"rays must be 1, 4, 9, 16, 25, 36, 49 or 64, got {rays}")
-    for name, value, known in (("shading", shading, Shading), ("background", background, Background)):
-        if value not in get_args(known):
-            raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, got {value!r}")
-
-
-def _check_up(up: str) -> None:
-    if up not in get_args(Up):
-        raise ValueError(f"up must be one of {', '.join(get_args(Up))}, got {up!r}")
 
 
 def _scene(mesh: Mesh) -> Any:
@@ -291,4 +203,5 @@ def _averaged(picture: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     """Means over the rays of each pixel, in 256 steps."""
     per = len(picture) // size
     means = picture.reshape(size, per, size, per).mean(axis=(1, 3))
-    return np.rint(means * 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(means * 255).astype(np.uint8)
+    return pixels
