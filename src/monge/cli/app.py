@@ -12,6 +12,7 @@ from monge.cli.data import app as data_app
 from monge.cli.doctor import doctor
 from monge.cli.evaluate import evaluate
 from monge.cli.recipes import recipes
+from monge.cli.render import render
 from monge.cli.report import report
 from monge.cli.train import train
 from monge.errors import MongeError
@@ -31,6 +32,7 @@ app.command()(recipes)
 app.add_typer(data_app, name="data")
 app.command()(train)
 app.command()(evaluate)
+app.command()(render)
 app.command()(report)
 app.command()(compare)
 app.command()(doctor)
