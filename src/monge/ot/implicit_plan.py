@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from monge.ot.gradients import fixed_plan_from
+from monge.ot.backend import compiled_for
+from monge.ot.gradients import _implicit_backward, fixed_plan_from, log_density
+from monge.ot.operators import times, times_transposed
 
 
 class ImplicitPlan(torch.autograd.Function):
-    """Plan ``mass a_i b_j exp((f_i + g_j - C_ij) / epsilon)`` with its whole derivative, for the compiled backend.
+    """Plan ``mass a_i b_j exp((f_i + g_j - C_ij) / epsilon)`` with its whole derivative.
 
-    What :func:`monge.ot.gradients.plan_from` of :func:`monge.ot.gradients.implicit_potentials` gives with a handful of
-    tensors of the size of the plan; here there is the plan, and the gradient to the cost. At points without mass the
-    gradient to the weight is the one of the first bit of mass there.
+    What :func:`monge.ot.gradients.plan_from` of :func:`monge.ot.gradients.implicit_potentials` gives, without keeping
+    anything of the size of the plan. At a point without mass the gradient to its weight is the one of the first bit of
+    mass there.
     """
 
     @staticmethod
@@ -31,8 +33,27 @@ class ImplicitPlan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_plan: Tensor) -> tuple[Tensor | None, ...]:
         """Solves the marginal system for what reaches the potentials, and adds the rest on the way."""
-        from monge.ot.compiled.marginal_system import plan_backward
-
         cost, a, b, epsilon, mass, f, g = ctx.saved_tensors
-        to_cost, to_a, to_b, to_epsilon, to_mass = plan_backward(cost, a, b, epsilon, f, g, grad_plan, mass)
-        return to_cost, to_a, to_b, to_epsilon, to_mass, None, None
+        with torch.autocast(device_type=cost.device.type, enabled=False):
+            gradients = _plan_backward(cost, a, b, epsilon, f, g, grad_plan, mass)
+        return (*gradients, None, None)
+
+
+def _plan_backward(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, grad_plan: Tensor, mass: Tensor
+) -> tuple[Tensor, ...]:
+    """Gradients to cost, weights, epsilon and mass."""
+    if compiled_for(cost, f):
+        from monge.ot.compiled.marginal_system import plan_backward  # brings Numba
+
+        return plan_backward(cost, a, b, epsilon, f, g, grad_plan, mass)
+    density = log_density(cost, epsilon, f, g)
+    flow = density.clamp_max(80.0).exp().mul_(grad_plan)  # (B, N, M); above 80 only where neither point has mass
+    from_a, from_b = times(flow, b.to(flow.dtype)), times_transposed(flow, a.to(flow.dtype))
+    to_mass = (a * from_a).sum(1)
+    scale = (mass / epsilon)[:, None]
+    through = _implicit_backward(cost, a, b, epsilon, f, g, scale * a * from_a, scale * b * from_b)
+    flow.mul_(a.unsqueeze(2)).mul_((scale * b).unsqueeze(1))
+    to_epsilon = -(flow * torch.where(torch.isfinite(density), density, 0.0)).sum((1, 2))
+    direct = (-flow, mass[:, None] * from_a, mass[:, None] * from_b, to_epsilon)
+    return (*(part.to(cost.dtype) + rest for part, rest in zip(direct, through)), to_mass.to(cost.dtype))
