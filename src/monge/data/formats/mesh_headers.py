@@ -88,7 +88,6 @@ def check_ply(path: Path, content: bytes) -> None:
     room, is_list = len(content) - end.end(), False
     elements: list[tuple[str, int, bool]] = []  # name, count, whether a list is all there is of one
     properties: list[str] = []
-    least = 0
     header = content[: end.start()].splitlines()
     for number, line in reversed(list(enumerate(header, start=1))):  # the properties of an element before its count
         words = line.decode("latin-1").split()
@@ -100,7 +99,7 @@ def check_ply(path: Path, content: bytes) -> None:
                 name, count = words[1], int(words[2])
             except (IndexError, ValueError):
                 raise _error(path, f"line {number}", quoted(line), "element, a name and a number") from None
-            least += count * sum(2 if text else _PLY_BYTES.get(kind, 1) for kind in properties)
+            least = count * sum(2 if text else _PLY_BYTES.get(kind, 1) for kind in properties)
             if count < 0 or least > room + 1:
                 found, expected = f"{count:,} entries of {name}", f"what {room:,} bytes can hold"
                 raise _error(path, f"line {number}", found, expected, "truncated, or not PLY")

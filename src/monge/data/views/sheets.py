@@ -130,7 +130,7 @@ def contact_sheet(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
         (34, 46)
     """
     count, size = len(views), views.shape[1]
-    columns = math.ceil(math.sqrt(count * 4 / 3))
+    columns = max(1, round(math.sqrt(count * 4 / 3)))
     rows = math.ceil(count / columns)
     step = size + _GAP
     sheet = np.full((rows * step - _GAP, columns * step - _GAP), 128, np.uint8)
