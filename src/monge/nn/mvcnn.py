@@ -74,7 +74,7 @@ class MVCNN(nn.Module):
         if views.ndim != 5 or 0 in views.shape[:2]:
             raise MongeError(f"MVCNN takes views (B, V, C, H, W), found inputs of shape {tuple(views.shape)}")
         if mask is None:
-            return self._trunk(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+            return self._trunk(views.flatten(0, 1)).reshape(*views.shape[:2], -1)
         if mask.shape != views.shape[:2]:
             raise MongeError(f"mask: found shape {tuple(mask.shape)}, expected {tuple(views.shape[:2])}")
         mask = mask.to(views.device, torch.bool)
@@ -92,7 +92,8 @@ class MVCNN(nn.Module):
             mask: True where there is a view, bool ``(B, V)``; ``None``: everywhere.
         """
         if self.attention is not None:
-            return (self.attention(features, mask).unsqueeze(2) * features).sum(dim=1)
+            weights: Tensor = self.attention(features, mask)  # (B, V)
+            return (weights.unsqueeze(2) * features).sum(dim=1)
         if self.pool == "max":
             filled = features if mask is None else features.masked_fill(~mask.unsqueeze(2), -torch.inf)
             return filled.amax(dim=1)
@@ -106,7 +107,7 @@ class MVCNN(nn.Module):
         if self.training or len(images) <= self.max_views:
             vectors: Tensor = self.trunk(images)
         else:
-            vectors = torch.cat([self.trunk(chunk) for chunk in images.split(self.max_views)])
+            vectors = torch.cat([self.trunk(chunk) for chunk in torch.split(images, self.max_views)])
         if vectors.ndim != 2:
             raise MongeError(f"MVCNN's trunk gave shape {tuple(vectors.shape)}, expected a vector for each view")
         return vectors

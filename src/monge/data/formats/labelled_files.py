@@ -53,7 +53,9 @@ class LabelledFiles:
             fraction: Share of each class that is set aside.
             seed: Another seed gives another draw.
         """
-        stay, aside = split_by_fraction(self.labels, fraction, seed=seed) if len(self) else ([], [])
+        if not len(self):
+            return self, self
+        stay, aside = split_by_fraction(self.labels, fraction, seed=seed)
         return self.subset(stay), self.subset(aside)
 
     def counts(self) -> Counter[int]:
