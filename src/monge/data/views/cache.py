@@ -91,6 +91,7 @@ class ViewCache:
             DataFormatError: The mesh is bad.
             MongeError: The cache cannot be written.
         """
+        self._check_manifest()
         source = _as_source(source)
         digest = source.digest()
         kept = read_entry(self._entry(digest), self.settings.shape)
@@ -121,6 +122,7 @@ class ViewCache:
             DataFormatError: A mesh is bad, if ``strict``; what was rendered until then is kept.
             MongeError: No mesh is left, a worker process was killed, the cache cannot be written.
         """
+        self._check_manifest()
         given = [_as_source(source) for source in sources]
         flaws: dict[int, DataFormatError] = {}
         digests: dict[int, str] = {}
@@ -209,11 +211,12 @@ class ViewCache:
         return self.folder / "entries" / digest[:2] / digest
 
     def _check_manifest(self) -> None:
+        """Raises if the folder is for other pictures; asked before every use, since another run may have made it."""
         path = self.folder / _MANIFEST
         asked = self.settings.described()
         try:
             found = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if self.folder.is_dir() and any(self.folder.iterdir()):
                 raise MongeError(
                     f"{shown(self.folder)}: is not empty and holds no {_MANIFEST} of a view cache: give another folder"
@@ -230,10 +233,9 @@ class ViewCache:
             )
 
     def _begin(self) -> None:
-        """Makes the folder and its manifest; looks again at one that another run has made meanwhile."""
+        """Makes the folder and its manifest."""
         path = self.folder / _MANIFEST
         if path.is_file():
-            self._check_manifest()
             return
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
