@@ -202,3 +202,14 @@ def test_compiled_graphs_differentiate_the_plan() -> None:
         function(leaf).backward()  # type: ignore[no-untyped-call]
         found.append(leaf.grad)
     torch.testing.assert_close(*found, rtol=1e-6, atol=1e-9)
+
+
+def test_the_plan_has_no_silent_second_derivative() -> None:
+    cost, a, b = problem(4, 5)
+    for name in BACKENDS:
+        leaf = cost.clone().requires_grad_()
+        with use_backend(name):
+            plan = ot.sinkhorn(leaf, a, b, epsilon=0.2, grad="implicit").plan
+        (gradient,) = torch.autograd.grad((plan * direction(plan)).sum(), leaf, create_graph=True)
+        with pytest.raises(RuntimeError, match="no second derivative"):
+            gradient.square().sum().backward()

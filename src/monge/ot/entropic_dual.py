@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from monge.ot.backend import compiled_for
 from monge.ot.gradients import fixed_plan_from, log_density
+from monge.ot.once import only_once
 from monge.ot.operators import times, times_transposed
 
+_TWICE = "unbalanced and partial transport have no second derivative: detach the first, or use sinkhorn()"
 _LARGEST_EXPONENT = 80.0
 
 
@@ -36,15 +37,17 @@ class EntropicDual(torch.autograd.Function):
         return (-epsilon * excess).to(cost.dtype)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         """Returns ``P`` and the derivatives of its sum, times the incoming gradient."""
         cost, a, b, epsilon, f, g = ctx.saved_tensors
+        (grad,) = grads
         to_cost = None
-        if ctx.needs_input_grad[0]:
-            to_cost = fixed_plan_from(cost, a, b, epsilon, f, g).mul_(grad[:, None, None])
-        to_a, to_b = ((grad[:, None] * t).to(cost.dtype) for t in (ctx.to_a, ctx.to_b))
-        return to_cost, to_a, to_b, (grad * ctx.to_epsilon).to(cost.dtype), None, None
+        with torch.no_grad():
+            if ctx.needs_input_grad[0]:
+                to_cost = fixed_plan_from(cost, a, b, epsilon, f, g).mul_(grad[:, None, None])
+            to_a, to_b = ((grad[:, None] * t).to(cost.dtype) for t in (ctx.to_a, ctx.to_b))
+            to_epsilon = (grad * ctx.to_epsilon).to(cost.dtype)
+        return (*only_once((to_cost, to_a, to_b, to_epsilon), _TWICE, grad, cost, a, b, epsilon), None, None)
 
 
 def _sums(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:

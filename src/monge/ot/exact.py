@@ -10,8 +10,11 @@ from torch import Tensor
 
 from monge.errors import ConvergenceWarning
 from monge.ot.exact_batch import ExactBatch
+from monge.ot.once import Once
 from monge.ot.problem import check_weights, pose
 from monge.ot.transport import Transport
+
+_MIXED = "emd() has no second derivative that mixes cost and weights: detach one of them"
 
 
 def emd(
@@ -109,22 +112,8 @@ class _ExactValue(torch.autograd.Function):
         cost, a, b = ctx.saved_tensors
         grad_cost = grad_a = grad_b = None
         if ctx.needs_input_grad[0]:
-            grad_cost = grad[:, None, None] * _Moving.apply(batch.plan(), a, b)
+            grad_cost = grad[:, None, None] * Once.apply(batch.plan(), _MIXED, a, b)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             f, g = batch.centred_potentials()
-            grad_a, grad_b = grad[:, None] * _Moving.apply(f, cost), grad[:, None] * _Moving.apply(g, cost)
+            grad_a, grad_b = (grad[:, None] * Once.apply(t, _MIXED, cost) for t in (f, g))
         return grad_cost, grad_a, grad_b, None
-
-
-class _Moving(torch.autograd.Function):
-    """Identity on a tensor that moves with others in a way nobody has written down here: never a silent zero."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: Tensor, *moves_with: Tensor) -> Tensor:
-        """Returns the tensor."""
-        return tensor.view_as(tensor)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        """Raises."""
-        raise RuntimeError("emd() has no second derivative that mixes cost and weights: detach one of them")

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from monge.ot.backend import compiled_for
 from monge.ot.gradients import _implicit_backward, fixed_plan_from, log_density
+from monge.ot.once import only_once
 from monge.ot.operators import times, times_transposed
+
+_TWICE = "the plan of grad='implicit' has no second derivative: use grad='unrolled', or detach the first"
 
 
 class ImplicitPlan(torch.autograd.Function):
@@ -30,13 +32,13 @@ class ImplicitPlan(torch.autograd.Function):
         return fixed_plan_from(cost, a * mass[:, None], b, epsilon, f, g)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_plan: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         """Solves the marginal system for what reaches the potentials, and adds the rest on the way."""
         cost, a, b, epsilon, mass, f, g = ctx.saved_tensors
-        with torch.autocast(device_type=cost.device.type, enabled=False):
-            gradients = _plan_backward(cost, a, b, epsilon, f, g, grad_plan, mass)
-        return (*gradients, None, None)
+        (grad,) = grads
+        with torch.no_grad(), torch.autocast(device_type=cost.device.type, enabled=False):
+            gradients = _plan_backward(cost, a, b, epsilon, f, g, grad, mass)
+        return (*only_once(gradients, _TWICE, grad, cost, a, b, epsilon, mass), None, None)
 
 
 def _plan_backward(

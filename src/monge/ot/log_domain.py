@@ -99,7 +99,8 @@ def solve_partial(
 
     Returns:
         ``p``, ``q``, residual, iterations as above, and the log multiplier ``t`` of shape ``(B,)``. The residual is
-        mass above the caps plus mass missing, relative to the mass moved.
+        the mass above the caps, and the mass that misses a cap whose potential is below 0 (there the optimal plan
+        reaches it), relative to the mass moved.
     """
     p, q, t = x.new_zeros(x.shape[:2]), x.new_zeros(x.shape[0], x.shape[2]), x.new_zeros(x.shape[0])
     residual, spent = x.new_full((x.shape[0],), torch.inf), 0
@@ -110,10 +111,15 @@ def solve_partial(
             rows = log_a + p - soft_transform(x, log_b + q)
             t = log_mass - torch.logsumexp(rows, dim=1)
             spent += 1
-        above = ((rows + t[:, None]).exp() - log_a.exp()).clamp_min(0.0).sum(1)
-        columns = log_b + q - soft_transform(x.mT, log_a + p) + t[:, None]
-        above = above + (columns.exp() - log_b.exp()).clamp_min(0.0).sum(1)
-        residual = (above / log_mass.exp()).nan_to_num(nan=torch.inf)
+        columns = log_b + q - soft_transform(x.mT, log_a + p)
+        off = _off_bounds(rows + t[:, None], log_a, p) + _off_bounds(columns + t[:, None], log_b, q)
+        residual = (off / log_mass.exp()).nan_to_num(nan=torch.inf)
         if bool((residual < tol).all()):
             break
     return p, q, residual, torch.full((x.shape[0],), spent, dtype=torch.int64, device=x.device), t
+
+
+def _off_bounds(log_found: Tensor, log_cap: Tensor, potential: Tensor) -> Tensor:
+    excess = log_found.exp() - log_cap.exp()
+    off = torch.where(potential < 0, excess.abs(), excess.clamp_min(0.0))
+    return torch.where(log_cap > -torch.inf, off, 0.0).sum(1)

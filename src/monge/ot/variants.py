@@ -109,7 +109,8 @@ def sinkhorn_partial(
         epsilon: Regularisation, in units of the cost.
         mass: Mass to move, at most the smaller of the two sums; a number or a tensor ``(...)``.
         relative: Multiply ``epsilon`` by the mean absolute cost.
-        tol: Mass above the bounds, relative to ``mass``.
+        tol: Mass above the bounds, and mass that misses a bound where the potentials say that it is reached,
+            relative to ``mass``.
         max_iter: Iterations at most.
         row_mask: True for rows that exist.
         col_mask: True for columns that exist.

@@ -168,7 +168,8 @@ def _unbalanced(
         if spent > 0:
             residual = columns_off
             for i in range(len(a)):
-                residual += a[i] * abs(exp(work.p[i] - work.rows[i]) - exp(-work.p[i] * price))
+                off = abs(exp(work.p[i] - work.rows[i]) - exp(-work.p[i] * price))
+                residual += a[i] * off if a[i] > 0.0 else 0.0
             if not residual >= tol or spent == max_iter:
                 return residual, spent
         for i in range(len(a)):
@@ -182,7 +183,7 @@ def _unbalanced(
         for j in range(len(b)):
             found = exp(work.q[j] - work.columns[j])
             work.q[j] -= shift
-            columns_off += b[j] * abs(found - exp(-work.q[j] * price))
+            columns_off += b[j] * abs(found - exp(-work.q[j] * price)) if b[j] > 0.0 else 0.0
         for i in range(len(a)):
             work.p[i] += shift
         _apply_columns(x, a, b, work)
@@ -204,7 +205,7 @@ def _penalty(potentials: Array, weights: Array, price: float) -> float:
         top = max(top, -price * potentials[i] if weights[i] > 0.0 else -np.inf)
     total = 0.0
     for i in range(len(weights)):
-        total += weights[i] * exp(-price * potentials[i] - top)
+        total += weights[i] * exp(-price * potentials[i] - top) if weights[i] > 0.0 else 0.0
     return float(top + np.log(total))
 
 
@@ -229,7 +230,8 @@ def partial_range(
         a: ``(B, N)``, bounds of the row marginal.
         b: ``(B, M)``, bounds of the column marginal.
         mass: ``(B,)`` to move.
-        tol: Mass above the bounds, relative to ``mass``, at which a problem is finished.
+        tol: Residual, relative to ``mass``, at which a problem is finished: mass above the bounds, and mass that
+            misses a bound where the potentials say that it is reached.
         max_iter: Iterations at most.
         p: ``(B, N)``, not above 0.
         q: ``(B, M)``, not above 0.
@@ -272,16 +274,24 @@ def _partial(
             _exact_rows(x, b, work)
             shift = _missing(a, mass, work)
         t += shift
-        above = 0.0
+        off = 0.0
         for i in range(n):
             work.p[i] += shift
-            above += a[i] * max(exp(work.p[i] - work.rows[i]) - 1.0, 0.0)
+            excess = exp(work.p[i] - work.rows[i]) - 1.0
+            off += a[i] * _violation(excess, work.p[i] < t) if a[i] > 0.0 else 0.0
         for j in range(m):
-            above += b[j] * max(exp(work.q[j] - work.columns[j] + shift) - 1.0, 0.0)
-        residual = above / mass
+            excess = exp(work.q[j] - work.columns[j] + shift) - 1.0
+            off += b[j] * _violation(excess, work.q[j] < 0.0) if b[j] > 0.0 else 0.0
+        residual = off / mass
         if not residual >= tol:
             return residual, spent, t
     return residual, max_iter, t
+
+
+@njit(**INNER)
+def _violation(excess: float, bound: bool) -> float:
+    """How far a marginal is above its bound, or off it where its potential says that the bound holds it."""
+    return abs(excess) if bound else max(excess, 0.0)
 
 
 @njit(**INNER)
@@ -292,7 +302,7 @@ def _missing(a: Array, mass: float, work: _Work) -> float:
         top = max(top, work.p[i] - work.rows[i] if a[i] > 0.0 else -np.inf)
     total = 0.0
     for i in range(len(a)):
-        total += a[i] * exp(work.p[i] - work.rows[i] - top)
+        total += a[i] * exp(work.p[i] - work.rows[i] - top) if a[i] > 0.0 else 0.0
     return float(np.log(mass) - top - np.log(total))
 
 
