@@ -144,6 +144,18 @@ def read_meshes(paths: Iterable[str | Path], *, strict: bool = True) -> MeshList
     return MeshList(tuple(meshes), tuple(positions), tuple(skipped))
 
 
+def mesh_points(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The vertices that faces use.
+
+    Example:
+        >>> mesh_points(np.arange(12.0).reshape(4, 3), np.array([[3, 1, 3]]))[:, 0].tolist()
+        [3.0, 9.0]
+    """
+    is_used = np.zeros(len(vertices), bool)
+    is_used[faces] = True
+    return vertices[is_used]
+
+
 def mesh_content(path: str | Path) -> bytes:
     """The bytes of a mesh file, without a look at what they say.
 
@@ -238,7 +250,7 @@ def _check(path: Path, vertices: NDArray[np.float64], faces: NDArray[np.int64]) 
     if endless.size:
         values = " ".join(f"{value:g}" for value in vertices[endless[0]])
         raise flaw(f"vertex {endless[0]}", values, "finite coordinates")
-    used = vertices[np.unique(faces)]
+    used = mesh_points(vertices, faces)
     low, high = used.min(axis=0), used.max(axis=0)
     with np.errstate(over="ignore"):
         side = float((high - low).max())

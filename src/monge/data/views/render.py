@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.data.meshes import Mesh
+from monge.data.meshes import Mesh, mesh_points
 from monge.data.views.cameras import Cameras
 from monge.data.views.settings import Background, RenderSettings, Shading, Up, check_picture, check_up
 from monge.extras import require
@@ -44,7 +44,7 @@ def normalise(mesh: Mesh, up: Up = "z") -> Mesh:
     check_up(up)
     # A cyclic exchange of the axes is a rotation: left stays left.
     upright = np.roll(mesh.vertices, 2 - "xyz".index(up), axis=1)
-    used = upright[np.unique(mesh.faces)]
+    used = mesh_points(upright, mesh.faces)
     low, high = used.min(axis=0), used.max(axis=0)
     side = (high - low).max()
     if not (side > 0 and np.isfinite(side)):
