@@ -290,3 +290,14 @@ def test_wrong_arguments_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=named):
             CrossModalBatchwiseOTLoss(**settings)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("settings", [{}, {"halves": True, "metric": "cosine", "learn_temperature": True}])
+def test_embeddings_on_a_gpu_with_labels_and_masks_elsewhere(settings: dict) -> None:
+    x, y, lx, ly = batch(seed=16)
+    loss = CrossModalBatchwiseOTLoss(**settings, tol=1e-8)
+    ignored = torch.rand(10, 7) < 0.1
+    expected = loss(x, y, lx, ly, ignore_xy=ignored)
+    value = loss.cuda()(x.cuda(), y.cuda(), lx, ly, ignore_xy=ignored)
+    torch.testing.assert_close(value.cpu(), expected.detach(), rtol=1e-6, atol=0)

@@ -82,7 +82,7 @@ def read_modelnet(
     official, test = labelled(parts["train"]), labelled(parts["test"])
     train, val = official.hold_out(val_fraction, seed=seed) if val_fraction else (official, official.subset([]))
     definition = _definition(len(named), len(official), len(val), len(test), seed)
-    return ModelNetFolder(train, val, test, tuple(path.name for path in named), definition)
+    return ModelNetFolder(train, val, test, tuple(shown(path.name) for path in named), definition)
 
 
 def _holds(place: Path) -> bool:
