@@ -5,6 +5,7 @@ from monge.data.examples import Examples as Examples
 from monge.data.examples import Splits as Splits
 from monge.data.image_files import ImageFiles as ImageFiles
 from monge.data.images import ImageSet as ImageSet
+from monge.data.shapes import load_shapes as load_shapes
 from monge.data.sources import Source as Source
 from monge.data.sources import check as check
 from monge.data.sources import fetch as fetch
@@ -30,6 +31,7 @@ __all__ = [
     "is_cached",
     "list_sources",
     "load_images",
+    "load_shapes",
     "load_table",
     "options_of",
 ]

@@ -28,13 +28,17 @@ class Examples(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input: ``(C, H, W)`` of an image, ``(F,)`` of a row."""
+        """Shape of one input: ``(C, H, W)`` of an image, ``(V, C, H, W)`` of views, ``(F,)`` of a row."""
         ...
 
     def __len__(self) -> int: ...
 
     def inputs(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Inputs at the given positions, in that order: uint8 ``(B, C, H, W)`` images or float32 ``(B, F)`` rows."""
+        """Inputs at the given positions, in that order.
+
+        Returns:
+            uint8 ``(B, C, H, W)`` images or ``(B, V, C, H, W)`` views, or float32 ``(B, F)`` rows.
+        """
         ...
 
     def subset(self, indices: Tensor | Sequence[int]) -> Examples:

@@ -162,11 +162,28 @@ _SOURCES = {
         Source(
             name="furniture",
             title="3D models of a house and what is around it, 17 classes",
-            kinds=("packaged", "path"),
+            kinds=("packaged", "path", "synthetic"),
             size="476 models packaged (820 fetched), 120 MB",
             licence="CC0 (BlendSwap-CC-0), CC BY 3.0 (BlendSwap-CC-BY, Scopia), CC BY 3.0 US (KatorLegaz, Reallusion); "
             "credit the models' authors",
             how="monge data get furniture (Debian package by apt), or --data FOLDER with its five .sh3f files",
+        ),
+        Source(
+            name="modelnet10",
+            title="3D models of things of a house, 10 classes",
+            kinds=("path", "synthetic"),
+            size="4,899 models, 450 MB",
+            licence="for academic research; the models belong to their authors",
+            how="--data FOLDER with <class>/train and <class>/test of OFF files, of https://modelnet.cs.princeton.edu/",
+        ),
+        Source(
+            name="modelnet40",
+            title="3D models of things of all kinds, 40 classes",
+            kinds=("path", "synthetic"),
+            size="12,311 models, 2 GB",
+            licence="for academic research; the models belong to their authors",
+            how="--data FOLDER with <class>/train and <class>/test of OFF files of https://modelnet.cs.princeton.edu/; "
+            "or of the 12 pictures of each that https://github.com/jongchyisu/mvcnn_pytorch has",
         ),
         Source(
             name="sketches",
@@ -180,10 +197,12 @@ _SOURCES = {
 }
 TABLES = ("diamonds", "table")
 """The names among them that are tables, which `monge.data.tables.load_table` loads."""
+SHAPES = ("furniture", "modelnet10", "modelnet40")
+"""The names among them that are 3D shapes, which `monge.data.shapes.load_shapes` loads."""
 _NOT_IMAGES = {
     "diamonds": "is a table: load it with load_table",
     "table": "is a table: load it with load_table",
-    "furniture": "holds 3D models: load it with load_shapes",
+    **dict.fromkeys(SHAPES, "holds 3D models: load it with load_shapes"),
     "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
 }
 _PACKAGES: dict[str, Package] = {
