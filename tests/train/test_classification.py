@@ -162,7 +162,7 @@ def voted(splits: Splits) -> Splits:
 
 def test_distributions_are_the_targets_where_the_data_have_any(tmp_path, monkeypatch):
     splits = voted(load_table("diamonds", "synthetic"))
-    monkeypatch.setattr("monge.train.training.load_splits", lambda recipe: splits)
+    monkeypatch.setattr("monge.train.training.load_splits", lambda recipe, **rest: splits)
     recipe = load_recipe("diamonds", [*ROWS, "loss=squared-emd"])
     metrics = fit(recipe, tmp_path / "a", progress=False)
     assert {"test/srcc_mean", "test/plcc_mean", "test/emd2"} <= metrics.keys()

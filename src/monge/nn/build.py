@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar, Literal, get_args
 
@@ -20,7 +20,8 @@ from monge.nn.mvcnn import MVCNN, ViewPool
 from monge.nn.small_cnn import SmallCNN
 from monge.nn.weights import load_weights
 
-# The recipes let pydantic check these classes; it reads its settings from this attribute and is not needed here.
+# The recipes let pydantic check these classes; it reads its settings from this attribute, and from the
+# metadata of fields, and is not needed here.
 _CHECKS = {"extra": "forbid"}
 
 
@@ -166,8 +167,8 @@ class MVCNNConfig:
     """
 
     name: Literal["mvcnn"] = "mvcnn"
-    backbone: LeNet5Config | SmallCNNConfig | TimmConfig = SmallCNNConfig(
-        embedding_dim=256, widths=(16, 32, 64, 128, 256)
+    backbone: LeNet5Config | SmallCNNConfig | TimmConfig = field(
+        default=SmallCNNConfig(embedding_dim=256, widths=(16, 32, 64, 128, 256)), metadata={"discriminator": "name"}
     )
     pool: ViewPool = "max"
     head: Literal["metric", "released"] = "metric"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -82,6 +82,8 @@ def _annotation(owner: Any, field: str) -> Any:
     """Type of a field, pydantic's or a dataclass's."""
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         return owner.model_fields[field].annotation
+    if isinstance(owner, type) and dataclasses.is_dataclass(owner):
+        return get_type_hints(owner)[field]
     return None
 
 

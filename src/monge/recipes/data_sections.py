@@ -1,4 +1,4 @@
-"""The ``data:`` section: images, or the rows of a table."""
+"""The ``data:`` section: images, views of 3D shapes, or the rows of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, Tag
 from monge.recipes.section import Floats, Section
 
 TABLES = ("diamonds", "table")
-"""Names of data that are tables; every other name is that of a set of images."""
+"""Names of data that are tables."""
+SHAPES = ("furniture", "modelnet10", "modelnet40")
+"""Names of data that are 3D shapes; every name that is in neither of the two is that of a set of images."""
 
 
 _Ages = Annotated[tuple[int, int], Field(strict=False)]
@@ -22,15 +24,28 @@ class NormalizeSection(Section):
     std: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (1.0,)
 
 
-class ImageData(Section):
-    """Which images.
+class PictureData(Section):
+    """What images and views of shapes share.
 
     Attributes:
-        name: A data set that `monge.data.load_images` knows.
+        name: Name of the data set.
         source: ``"packaged"``, ``"synthetic"`` or the path of the official files.
-        image_size: Images are resized to this height and width; unset: as they come.
+        image_size: Height and width of a picture; unset: as they come.
         normalize: Pixel scaling.
-        augment: Training augmentations of `monge.data.augment`, applied in this order.
+        augment: Training augmentations of `monge.data.augment`, applied in this order, to all views of a shape alike.
+    """
+
+    name: str
+    source: str = "packaged"
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    normalize: NormalizeSection = NormalizeSection()
+    augment: Annotated[tuple[Literal["shift", "flip", "affine"], ...], Field(strict=False)] = ()
+
+
+class ImageData(PictureData):
+    """Which images: a data set that `monge.data.load_images` knows.
+
+    Attributes:
         fold: Which fold is tested, of data sets whose protocol has folds; unset: their first.
         levels: Classes of data sets that leave them to the user: their number (aadb), or first and last age of each
             (fg-net, utkface).
@@ -41,11 +56,6 @@ class ImageData(Section):
     """
 
     kind: ClassVar[str] = "images"
-    name: str
-    source: str = "packaged"
-    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    normalize: NormalizeSection = NormalizeSection()
-    augment: Annotated[tuple[Literal["shift", "flip", "affine"], ...], Field(strict=False)] = ()
     fold: NonNegativeInt | None = None
     levels: int | Annotated[tuple[_Ages, ...], Field(strict=False)] | None = None
     crops: str | None = None
@@ -57,6 +67,24 @@ class ImageData(Section):
         """The choices that only some data sets give, as far as they are made."""
         names = ("fold", "levels", "crops", "stray", "split", "strict")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+class ShapeData(PictureData):
+    """Which 3D shapes, and how many pictures of each: a data set that `monge.data.load_shapes` knows.
+
+    Attributes:
+        image_size: Height and width of a view.
+        views: Pictures of each shape, from all around.
+        split: Which of its splits (furniture): ``"model"``, or ``"author"``, which holds whole authors out.
+        strict: False: entries that are missing or damaged are left out and counted.
+    """
+
+    kind: ClassVar[str] = "shapes"
+    name: Literal["furniture", "modelnet10", "modelnet40"]
+    image_size: Annotated[int, Field(ge=4, le=1024)] = 64
+    views: Annotated[int, Field(ge=1, le=360)] = 12
+    split: Literal["model", "author"] | None = None
+    strict: bool = True
 
 
 class TableData(Section):
@@ -85,12 +113,17 @@ class TableData(Section):
 
 
 def _kind(value: Any) -> str:
-    """Tables go by their names."""
+    """Tables and shapes go by their names."""
     name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    if name in SHAPES:
+        return ShapeData.kind
     return TableData.kind if name in TABLES else ImageData.kind
 
 
 DataSection = Annotated[
-    Annotated[ImageData, Tag(ImageData.kind)] | Annotated[TableData, Tag(TableData.kind)], Discriminator(_kind)
+    Annotated[ImageData, Tag(ImageData.kind)]
+    | Annotated[ShapeData, Tag(ShapeData.kind)]
+    | Annotated[TableData, Tag(TableData.kind)],
+    Discriminator(_kind),
 ]
 """Which data a recipe works on."""

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from monge.nn import LeNet5Config, MLPConfig, SmallCNNConfig, TimmConfig
+from monge.nn import LeNet5Config, MLPConfig, MVCNNConfig, SmallCNNConfig, TimmConfig
 from monge.recipes.data_sections import DataSection
 from monge.recipes.loss_params import LossConfig, Task, task_of
 from monge.recipes.section import Section
@@ -191,7 +191,7 @@ class Recipe(Section):
     title: str
     task: Task
     data: DataSection
-    model: Annotated[LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig, Field(discriminator="name")]
+    model: Annotated[LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig | MVCNNConfig, Field(discriminator="name")]
     loss: LossConfig
     sampler: Annotated[
         Annotated[BalancedSampler, Tag("balanced")] | Annotated[ShuffleSampler, Tag("shuffle")],

@@ -8,7 +8,7 @@ from monge.data import Splits
 from monge.errors import RecipeError
 from monge.nn import build_classifier, build_model
 from monge.recipes import Recipe
-from monge.recipes.data_sections import ImageData
+from monge.recipes.data_sections import PictureData
 from monge.train.class_losses import build_class_loss, head_of
 from monge.train.class_measures import Classes, check_classes
 from monge.train.classification_task import ClassificationTask
@@ -63,9 +63,9 @@ def build_task(recipe: Recipe, splits: Splits) -> Task:
 def _input_shape(recipe: Recipe, splits: Splits) -> tuple[int, ...]:
     """Shape of one input as the network gets it."""
     data, shape = recipe.data, splits.train.shape
-    if not isinstance(data, ImageData):
+    if not isinstance(data, PictureData):
         return shape
-    channels, height, width = shape
+    *views, channels, height, width = shape
     for key, values in (("mean", data.normalize.mean), ("std", data.normalize.std)):
         if len(values) not in (1, channels):
             wanted = f"1 or {channels} numbers" if channels > 1 else "1 number"
@@ -74,4 +74,4 @@ def _input_shape(recipe: Recipe, splits: Splits) -> tuple[int, ...]:
         raise RecipeError(
             f"data.image_size: missing, and the images are {height} x {width}: networks here take squares"
         )
-    return (channels, data.image_size or height, data.image_size or width)
+    return (*views, channels, data.image_size or height, data.image_size or width)

@@ -15,6 +15,7 @@ from monge.extras import require
 from monge.metrics import ava_scores, ordinal_metrics, ranked_probability_scores
 from monge.recipes.schema import EvaluateSection
 from monge.train.atomic import write_atomically
+from monge.train.pictures import pictures_of
 
 _SHOWN = 24
 _TOLERANCE = 1e-3
@@ -122,9 +123,10 @@ def store_predictions(file: Path, probabilities: Tensor, test: Examples, classes
     tensors = {"test/probabilities": probabilities.contiguous(), "test/labels": test.labels.contiguous()}
     if test.targets is not None:
         tensors["test/targets"] = test.targets.contiguous()
-    if len(test.shape) == 3:
-        tensors["test/shown"] = extreme_rows(probabilities, test.labels, classes.ordered)
-        tensors["test/images"] = test.inputs(tensors["test/shown"]).contiguous()
+    shown = extreme_rows(probabilities, test.labels, classes.ordered)
+    images = pictures_of(test, shown)
+    if images is not None:
+        tensors |= {"test/shown": shown, "test/images": images}
     metadata = {
         "classes": json.dumps(list(classes.names)),
         "source": source,

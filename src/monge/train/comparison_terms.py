@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from monge.errors import RecipeError
 from monge.recipes import LossConfig, Recipe, task_of
-from monge.recipes.data_sections import ImageData
+from monge.recipes.data_sections import PictureData
 from monge.train.compared_run import Outcome
 from monge.train.comparison import LossResult
 from monge.train.selection import Selection
@@ -122,7 +122,7 @@ def budget_of(recipe: Recipe, outcomes: Iterable[Outcome]) -> dict[str, int | st
         outcomes: What came of them.
     """
     steps = max((one.curve[-1][0] for one in outcomes if one.curve and not one.diverged), default=0)
-    augment = recipe.data.augment if isinstance(recipe.data, ImageData) else ()
+    augment = recipe.data.augment if isinstance(recipe.data, PictureData) else ()
     return {
         "steps": steps,
         "epochs": recipe.train.epochs,

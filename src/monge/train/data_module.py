@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """A training batch as it leaves memory.
 
     Attributes:
-        inputs: uint8 images (B, C, H, W) or float32 rows (B, F).
+        inputs: uint8 images (B, C, H, W) or views (B, V, C, H, W), or float32 rows (B, F).
         labels: int64 (B,).
         epoch: Epoch it belongs to.
         place: Its position in the epoch.

@@ -51,7 +51,7 @@ def evaluate(
     where = choose_device(device, recipe)[1]
     checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
     with own_torch_state(recipe.train.threads):
-        splits = load_splits(recipe)
+        splits = load_splits(recipe, progress=progress)
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
         task = build_task(recipe, splits)

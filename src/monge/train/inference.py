@@ -12,6 +12,7 @@ from monge.data import Examples
 if TYPE_CHECKING:
     from monge.train.task import Task
 
+# Pictures.
 _AT_ONCE = 500
 
 
@@ -30,7 +31,8 @@ def outputs_of(task: Task, examples: Examples, *, rank: int = 0, world_size: int
     """
     was_training = task.training
     task.eval()
-    chunks = torch.split(torch.arange(rank, len(examples), world_size), _AT_ONCE)
+    views = examples.shape[0] if len(examples.shape) == 4 else 1
+    chunks = torch.split(torch.arange(rank, len(examples), world_size), max(1, _AT_ONCE // views))
     parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
     task.train(was_training)
     outputs = torch.cat(parts) if parts else torch.empty(0, task.width, device=task.device)

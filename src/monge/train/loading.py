@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from monge.data import Splits, load_images, load_table, options_of
+from monge.data import Splits, load_images, load_shapes, load_table, options_of
 from monge.errors import RecipeError
 from monge.recipes import Recipe
-from monge.recipes.data_sections import TableData
+from monge.recipes.data_sections import ShapeData, TableData
+from monge.train.rendering import rendering_progress
 
 
-def load_splits(recipe: Recipe) -> Splits:
+def load_splits(recipe: Recipe, *, progress: bool = False) -> Splits:
     """Loads the data that a recipe names.
 
     Args:
         recipe: Its ``data`` section.
+        progress: Show on standard error how far the rendering of shapes is, where that is to be done first.
 
     Raises:
         MongeError: The data cannot be had, are not what their name says, or do not have what the section asks for.
@@ -26,6 +28,10 @@ def load_splits(recipe: Recipe) -> Splits:
     if isinstance(data, TableData):
         given = data.model_dump(exclude={"name", "source"}, exclude_defaults=True)
         return load_table(data.name, data.source, **given)
+    if isinstance(data, ShapeData):
+        with rendering_progress(progress) as shown:
+            given = {"size": data.image_size, "views": data.views, "split": data.split, "strict": data.strict}
+            return load_shapes(data.name, data.source, progress=shown, **given)
     options, known = data.options(), options_of(data.name)
     for name in options:
         if name not in known:

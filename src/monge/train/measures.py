@@ -16,6 +16,7 @@ from monge.metrics import knn_accuracy, retrieval, svm_accuracy
 from monge.recipes.schema import EvaluateSection
 from monge.train.atomic import write_atomically
 from monge.train.inference import outputs_of
+from monge.train.pictures import pictures_of
 from monge.train.seeds import REFERENCE, mixed_seed
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def _store(file: Path, embeddings: Tensor, test: Examples, splits: Splits) -> No
         "test/embeddings": embeddings.contiguous(),
         "test/labels": test.labels.contiguous(),
     }
-    if len(test.shape) == 3:
-        tensors["test/images"] = test.inputs(torch.arange(len(test)))
+    images = pictures_of(test, torch.arange(len(test)))
+    if images is not None:
+        tensors["test/images"] = images
     metadata = {"classes": json.dumps(list(splits.classes)), "source": splits.source}
     write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from monge.data import Examples, Splits
 from monge.data.augment import augment
 from monge.recipes import Recipe
-from monge.recipes.data_sections import ImageData
+from monge.recipes.data_sections import PictureData
 from monge.recipes.schema import OptimizerSection
 from monge.train.checkpoints import Checkpoint
 from monge.train.data_module import Batch
@@ -52,7 +52,7 @@ class Task(pl.LightningModule):
         self.steps_per_epoch, self.selection = steps_per_epoch, selection
         self.step = 0
         self.step_losses: list[Tensor] = []
-        if isinstance(recipe.data, ImageData):
+        if isinstance(recipe.data, PictureData):
             self.register_buffer("mean", _per_channel(recipe.data.normalize.mean), persistent=False)
             self.register_buffer("std", _per_channel(recipe.data.normalize.std), persistent=False)
 
@@ -78,28 +78,29 @@ class Task(pl.LightningModule):
         """Measures the test split, stores what a report shows of it, and returns the metrics, named ``test/...``."""
 
     def ready(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Inputs as the network takes them: rows (B, F) as they are, images as `pixels` makes them.
+        """Inputs as the network takes them: rows (B, F) as they are, images and views as `pixels` makes them.
 
         Args:
-            inputs: float32 (B, F), or uint8 (B, C, H, W).
+            inputs: float32 (B, F), or uint8 (B, C, H, W) or (B, V, C, H, W).
             generator: Random numbers of the augmentation; none: no augmentation.
         """
-        return self.pixels(inputs, generator) if isinstance(self.recipe.data, ImageData) else inputs
+        return self.pixels(inputs, generator) if isinstance(self.recipe.data, PictureData) else inputs
 
     def pixels(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Float images (B, C, H, W) of uint8 ones: scaled to [0, 1], resized, augmented, normalised.
+        """Float images of uint8 ones: scaled to [0, 1], resized, augmented, normalised; views of an object all alike.
 
         Args:
-            images: uint8 (B, C, H, W).
+            images: uint8 (B, C, H, W), or views (B, V, C, H, W).
             generator: Random numbers of the augmentation; none: no augmentation.
         """
-        data, x = self.recipe.data, images.to(torch.float32) / 255
-        assert isinstance(data, ImageData)  # said for the type checker: `ready` has asked
+        # The views of an object stand behind each other like channels, so that it is moved and turned as a whole.
+        data, x = self.recipe.data, images.flatten(1, -3).to(torch.float32) / 255
+        assert isinstance(data, PictureData)  # said for the type checker: `ready` has asked
         if data.image_size is not None and images.shape[-2:] != (data.image_size, data.image_size):
             x = nn.functional.interpolate(x, (data.image_size, data.image_size), mode="bilinear", antialias=True)
         if generator is not None and data.augment:
             x = augment(x, data.augment, generator)
-        return (x - self.mean) / self.std
+        return (x.reshape(*images.shape[:-2], *x.shape[-2:]) - self.mean) / self.std
 
     @property
     def last_step(self) -> int:

@@ -72,7 +72,7 @@ def fit(
     accelerator, chosen = choose_device(device, recipe, devices)
     words = device_in_words(chosen, devices)
     with quiet_lightning(), own_torch_state(recipe.train.threads), StopSignals() as signals:
-        splits = load_splits(recipe)
+        splits = load_splits(recipe, progress=progress)
         # What cannot be is refused before files are touched.
         check_data(recipe, splits)
         task = build_task(recipe, splits)
