@@ -32,4 +32,4 @@ def pictures_of(examples: Examples, rows: Tensor) -> Tensor | None:
         return None
     view = min(1, examples.shape[0] - 1)
     # All views of many objects would fill the memory.
-    return torch.cat([examples.inputs(chunk)[:, view] for chunk in rows.split(_AT_ONCE)])
+    return torch.cat([examples.inputs(chunk)[:, view] for chunk in torch.split(rows, _AT_ONCE)])
