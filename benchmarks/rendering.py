@@ -127,7 +127,7 @@ def surroundings() -> dict[str, Any]:
 def main() -> None:
     """Prints the table and writes it where ``--out`` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, help="write the table as CSV")
     options = parser.parse_args()
     print(", ".join(f"{key} {value}" for key, value in surroundings().items()))

@@ -19,8 +19,8 @@ from monge.errors import DataFormatError
 _EXPECTED = "an OFF file"
 # Texture coordinates, colours and normals stand behind the coordinates; 4OFF and nOFF have others in their place.
 _HEADER = re.compile(rb"(?:ST)?C?N?OFF", re.IGNORECASE)
-# "0 0 0" and "3 0 1 2" with their line ends.
-_VERTEX_BYTES, _FACE_BYTES = 6, 8
+# Any less than a figure and a line end is no line; what is cut short is told by the list that ends.
+_LINE_BYTES = 2
 
 
 def parse_off(path: str | Path, content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -87,7 +87,7 @@ def _counts(path: Path, lines: list[bytes], places: list[int], size: int) -> tup
     except ValueError:
         found = quoted(b" ".join(words)) if words else "nothing more"
         raise _error(path, line, found, "the numbers of vertices, faces and edges", "") from None
-    if vertices < 0 or faces < 0 or vertices * _VERTEX_BYTES + faces * _FACE_BYTES > size + 2:
+    if vertices < 0 or faces < 0 or (vertices + faces) * _LINE_BYTES > size:
         expected = f"counts that {size:,} bytes can hold"
         hint = "the header is wrong or the file is truncated"
         raise _error(path, line, f"{vertices:,} vertices and {faces:,} faces", expected, hint)
