@@ -66,7 +66,8 @@ def emd(
         tensor(0.2000)
     """
     problem = pose(cost, a, b, 1.0, relative=False, row_mask=row_mask, col_mask=col_mask)
-    check_weights(problem.a.detach(), problem.b.detach(), problem.epsilon.detach(), balanced=True)
+    if a is not None or b is not None:
+        check_weights(problem.a.detach(), problem.b.detach(), problem.epsilon.detach(), balanced=True)
     batch = ExactBatch(problem, row_mask, col_mask)
     value = problem.unflatten(_ExactValue.apply(problem.cost, problem.a, problem.b, batch))
     if not bool(batch.converged.all()):

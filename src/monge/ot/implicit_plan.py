@@ -54,7 +54,7 @@ def _plan_backward(
     from_a, from_b = times(flow, b.to(flow.dtype)), times_transposed(flow, a.to(flow.dtype))
     to_mass = (a * from_a).sum(1)
     scale = (mass / epsilon)[:, None]
-    through = _implicit_backward(cost, a, b, epsilon, f, g, scale * a * from_a, scale * b * from_b)
+    through: tuple[Any, ...] = _implicit_backward(cost, a, b, epsilon, f, g, scale * a * from_a, scale * b * from_b)
     flow.mul_(a.unsqueeze(2)).mul_((scale * b).unsqueeze(1))
     to_epsilon = -(flow * torch.where(torch.isfinite(density), density, 0.0)).sum((1, 2))
     direct = (-flow, mass[:, None] * from_a, mass[:, None] * from_b, to_epsilon)

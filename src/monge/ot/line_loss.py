@@ -194,11 +194,6 @@ def _torch_rows(logits: Tensor, target: Tensor, gaps: Tensor | None, slope: bool
 
 
 def _compiled_rows(logits: Tensor, target: Tensor, gaps: Tensor | None, slope: bool) -> tuple[Tensor, Tensor]:
-    from monge.ot.compiled.line import cramer_rows
+    from monge.ot.compiled.line import cramer_of_rows  # brings Numba
 
-    n, classes = logits.shape
-    value, gradient = logits.new_empty(n), logits.new_empty(n if slope else 0, classes)
-    gaps = logits.new_ones(1, classes - 1) if gaps is None else gaps
-    arrays = (logits, logits.amax(1), target, gaps, value, gradient)
-    cramer_rows(*(t.contiguous().numpy() for t in arrays))
-    return value, gradient
+    return cramer_of_rows(logits, target, logits.new_ones(1, logits.shape[1] - 1) if gaps is None else gaps, slope)

@@ -11,29 +11,49 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp
+from monge.ot.compiled.threads import over_range
 
 Array = NDArray[Any]
 
+# Entries below which a batch is one piece of work.
+_PIECE = 1 << 17
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def cramer_rows(logits: Array, tops: Array, target: Array, gaps: Array, value: Array, slope: Array) -> None:
+
+def cramer_of_rows(logits: Tensor, target: Tensor, gaps: Tensor, slope: bool) -> tuple[Tensor, Tensor]:
     """Value of each row and its gradient to the logits.
 
     Args:
-        logits: ``(N, C)``, float32 or float64, contiguous.
-        tops: Largest logit of each row, NaN where one is NaN, ``(N,)``.
+        logits: ``(N, C)``, float32 or float64.
         target: Classes ``(N,)``, int64, 0 to ``C - 1``; or ``(N, C)``, rows that sum to one.
         gaps: Distances of neighbouring classes, ``(N, C - 1)``, or ``(1, C - 1)`` for all rows.
-        value: ``(N,)``, written.
-        slope: ``(N, C)``, written; ``(0, C)`` if the gradient is not wanted.
+        slope: Whether the gradient is wanted.
+
+    Returns:
+        ``(N,)``, and ``(N, C)`` or, if not wanted, ``(0, C)``.
     """
     n, classes = logits.shape
+    made = logits.new_empty(n), logits.new_empty(n if slope else 0, classes)
+    given = (logits, logits.amax(1), target, gaps)  # the largest logit is NaN where one is
+    arrays = [t.contiguous().numpy() for t in (*given, *made)]
+    if n * classes < _PIECE:
+        _cramer_rows(*arrays, 0, n)
+    else:
+        over_range(n, lambda start, stop: _cramer_rows(*arrays, start, stop))
+    return made
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _cramer_rows(
+    logits: Array, tops: Array, target: Array, gaps: Array, value: Array, slope: Array, start: int, stop: int
+) -> None:
+    classes = logits.shape[1]
     weights = np.empty((2, classes), logits.dtype)  # softmax before it is divided by its sum
     moved, before, scales = np.empty((2, classes)), np.empty((2, classes)), np.empty(2)
-    for first in range(0, n, 2):
-        rows = (first, min(first + 1, n - 1))
+    for first in range(start, stop, 2):
+        rows = (first, min(first + 1, stop - 1))
         for lane in range(2):
             r = rows[lane]
             for k in range(classes):

@@ -56,7 +56,6 @@ class _Work(NamedTuple):
     tops: Array  # (M,)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def solve_unbalanced(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, damping: Tensor, *, tol: Tensor, max_iter: int
 ) -> LogSolution:
@@ -72,7 +71,6 @@ def solve_unbalanced(
     return made
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def solve_partial(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, mass: Tensor, *, tol: float, max_iter: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -496,7 +494,6 @@ def _rebuild(x: Array, a: Array, b: Array, work: _Work) -> None:
             work.kernel[i, j] = exp(height + work.tops[j] - x[i, j])
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def density_sums(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
