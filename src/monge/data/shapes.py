@@ -12,7 +12,7 @@ from monge.data.formats.flaws import Flaws
 from monge.data.formats.modelnet import read_modelnet
 from monge.data.sources.furniture_views import load_furniture
 from monge.data.sources.modelnet_views import load_modelnet, render_modelnet
-from monge.data.sources.registry import SHAPES
+from monge.data.sources.registry import SHAPES, folder_of
 from monge.data.sources.rendered import Progress, Viewing
 from monge.data.synthetic.shape_layouts import write_fake_modelnet
 from monge.data.views.view_set import ViewSet
@@ -79,9 +79,9 @@ def load_shapes(
         return _synthetic(viewing)
     if name == "furniture":
         return load_furniture(None if source == "packaged" else source, split or "model", viewing)
-    if source == "packaged":
-        raise MongeError(f"no package carries {name}: give --data FOLDER of it, or --data synthetic")
-    return load_modelnet(_MODELNETS[name], Path(source).expanduser(), viewing)
+    # No package has it; to ask for its folder says so, and where it is to be had.
+    folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
+    return load_modelnet(_MODELNETS[name], folder, viewing)
 
 
 def _synthetic(viewing: Viewing) -> Splits:

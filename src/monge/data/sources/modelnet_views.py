@@ -93,9 +93,9 @@ def _pictured(classes: int, place: Path, viewing: Viewing) -> Splits:
     flaws = Flaws(viewing.strict)
     found = read_view_folders(place, flaws)
     if found.views % viewing.views:
-        hint = "set data.views to a divisor of it"
+        hint = "set data.views to a divisor of what is there"
         raise DataFormatError(
-            shown(place), "", f"{found.views} views of each", f"{viewing.views} or its multiple", hint
+            shown(place), "", f"{found.views} views of each", f"{viewing.views} or a multiple of it", hint
         )
     cache = PictureCache(_CACHE_BYTES)
 
