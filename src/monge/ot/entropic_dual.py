@@ -53,7 +53,7 @@ class EntropicDual(torch.autograd.Function):
 def _sums(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Row sums ``K b`` ``(B, N)``, column sums ``K' a`` ``(B, M)`` and ``a' (K d) b`` ``(B,)`` of ``K = exp(d)``."""
     if compiled_for(cost, f):
-        from monge.ot.compiled.unbalanced import density_sums
+        from monge.ot.compiled.density import density_sums  # brings Numba
 
         return density_sums(cost, a, b, epsilon, f, g)
     density = log_density(cost, epsilon, f, g)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp
+from monge.ot.compiled.jit import entry, in_order, inner
 from monge.ot.compiled.threads import over_range
 
 Array = NDArray[Any]
@@ -37,7 +37,7 @@ def cramer_of_rows(logits: Tensor, target: Tensor, gaps: Tensor, slope: bool) ->
     n, classes = logits.shape
     made = logits.new_empty(n), logits.new_empty(n if slope else 0, classes)
     given = (logits, logits.amax(1), target, gaps)  # the largest logit is NaN where one is
-    arrays = [t.contiguous().numpy() for t in (*given, *made)]
+    arrays: Any = [t.contiguous().numpy() for t in (*given, *made)]
     if n * classes < _PIECE:
         _cramer_rows(*arrays, 0, n)
     else:
@@ -45,7 +45,7 @@ def cramer_of_rows(logits: Tensor, target: Tensor, gaps: Tensor, slope: bool) ->
     return made
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@entry
 def _cramer_rows(
     logits: Array, tops: Array, target: Array, gaps: Array, value: Array, slope: Array, start: int, stop: int
 ) -> None:
@@ -79,7 +79,7 @@ def _cramer_rows(
                     slope[r, k] = weights[lane, k] * factor * logits.dtype.type(mean - before[lane, k])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@in_order
 def _running_sums(moved: Array, before: Array, gaps: Array, gap_0: int, gap_1: int) -> tuple[float, float]:
     """Values of two rows; writes what each has summed before every class."""
     last = moved.shape[1] - 1
@@ -100,7 +100,7 @@ def _running_sums(moved: Array, before: Array, gaps: Array, gap_0: int, gap_1: i
     return total_0, total_1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@inner
 def _sum(values: Array) -> float:
     total = 0.0
     for k in range(len(values)):
@@ -108,7 +108,7 @@ def _sum(values: Array) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@inner
 def _dot(x: Array, y: Array) -> float:
     total = 0.0
     for k in range(len(x)):
