@@ -138,7 +138,7 @@ def test_the_host_does_not_wait_for_every_iteration() -> None:
     with CountSyncs() as long:
         many = ot.sinkhorn(cost, epsilon=0.004, tol=1e-4)
     extra_iterations = int(many.iterations.max() - few.iterations.max())
-    assert extra_iterations > 100
+    assert extra_iterations > 50
     assert long.count - short.count <= extra_iterations
 
 

@@ -60,10 +60,14 @@ class use_backend:  # noqa: N801, used like torch.set_grad_enabled
 def compiled_for(*tensors: Tensor) -> bool:
     """Whether compiled kernels take these tensors: float32 or float64 on the CPU, Numba there and not forbidden.
 
+    Never while ``torch.compile`` traces, which cannot look into them; the engine's operators ask again when they run.
+
     Raises:
         MongeError: ``MONGE_BACKEND`` holds an unknown name.
         MissingExtraError: ``"compiled"`` is chosen and Numba is not installed.
     """
+    if torch.compiler.is_compiling():
+        return False
     choice = _chosen or _from_environment(os.environ.get(_VARIABLE, "auto"))
     if choice == "torch":
         return False

@@ -42,42 +42,67 @@ def implicit_potentials(
 
 def fixed_plan_from(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
     """The same plan with fewer passes over memory, for use outside autograd: weights enter as logs."""
+    return _scaled_plan(cost, a, b, epsilon, f, g, torch.ones_like(epsilon))
+
+
+def _scaled_plan(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, factor: Tensor) -> Tensor:
+    if compiled_for(cost, a, b, epsilon, f, g):
+        from monge.ot.compiled.plan import plan_of  # brings Numba
+
+        return plan_of(cost, a, b, epsilon, f, g, factor, divergence=False)[0]
     inverse = epsilon.to(f.dtype).reciprocal()[:, None]
     rows, columns = f * inverse + a.log(), g * inverse + b.log()
     exponent = rows.unsqueeze(2) + columns.unsqueeze(1)  # (B, N, M)
-    return exponent.addcmul_(cost.to(f.dtype), inverse.unsqueeze(2), value=-1.0).exp_().to(cost.dtype)
+    plan = exponent.addcmul_(cost.to(f.dtype), inverse.unsqueeze(2), value=-1.0).exp_()
+    return plan.mul_(factor[:, None, None]).to(cost.dtype)
 
 
 class EnvelopeValue(torch.autograd.Function):
     """Optimal value ``<f, a> + <g, b>`` with its envelope gradient; twice differentiable."""
 
     @staticmethod
-    def forward(ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
-        """Returns the value, ``(B,)``."""
+    def forward(
+        ctx: Any, cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, value: Tensor
+    ) -> Tensor:
+        """Returns the value, ``(B,)``, which is known."""
         ctx.save_for_backward(cost, a, b, epsilon, f, g)
-        return ((f * a).sum(1) + (g * b).sum(1)).to(cost.dtype)
+        return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         """Returns ``P``, ``f``, ``g`` and ``KL(P | a b')``, times the incoming gradient."""
         cost, a, b, epsilon, f, g = ctx.saved_tensors
         (grad,) = grads
+        needs = ctx.needs_input_grad
+        grad_cost = grad_epsilon = None
         if torch.is_grad_enabled():
             f, g = implicit_potentials(cost, a, b, epsilon, f, g)
-        needs = ctx.needs_input_grad
-        twice = torch.is_grad_enabled()
-        make_plan = plan_from if twice else fixed_plan_from
-        plan = make_plan(cost, a, b, epsilon, f, g) if needs[0] or needs[3] else None
+            if needs[0] or needs[3]:
+                grad_cost = grad[:, None, None] * plan_from(cost, a, b, epsilon, f, g)
+                grad_epsilon = _divergence(grad_cost, cost, epsilon, f, g)
+        elif needs[0] or needs[3]:
+            grad_cost, grad_epsilon = _plan_and_divergence(cost, a, b, epsilon, f, g, grad, needs[3])
         grad_a = (grad[:, None] * f).to(a.dtype) if needs[1] else None
         grad_b = (grad[:, None] * g).to(b.dtype) if needs[2] else None
-        grad_cost = grad_epsilon = None
-        if plan is not None and needs[3]:
-            density = torch.where(plan > 0, log_density(cost, epsilon, f, g), 0.0)
-            grad_epsilon = grad * (plan * density).sum((1, 2)).to(grad.dtype)
-        if plan is not None and needs[0]:
-            scale = grad[:, None, None]
-            grad_cost = scale * plan if twice else plan.mul_(scale)
-        return grad_cost, grad_a, grad_b, grad_epsilon, None, None
+        return grad_cost if needs[0] else None, grad_a, grad_b, grad_epsilon if needs[3] else None, None, None, None
+
+
+def _plan_and_divergence(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, factor: Tensor, wanted: bool
+) -> tuple[Tensor, Tensor | None]:
+    """``factor`` times plan and divergence, the latter if ``wanted``."""
+    if compiled_for(cost, a, b, epsilon, f, g):
+        from monge.ot.compiled.plan import plan_of
+
+        return plan_of(cost, a, b, epsilon, f, g, factor, divergence=wanted)
+    plan = _scaled_plan(cost, a, b, epsilon, f, g, factor)
+    return plan, _divergence(plan, cost, epsilon, f, g) if wanted else None
+
+
+def _divergence(plan: Tensor, cost: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """``sum P log(P / (a b'))`` for a plan times anything."""
+    density = torch.where(plan != 0, log_density(cost, epsilon, f, g), 0.0)
+    return (plan * density).sum((1, 2)).to(plan.dtype)
 
 
 class ImplicitPotentials(torch.autograd.Function):
@@ -103,7 +128,7 @@ class ImplicitPotentials(torch.autograd.Function):
 def _implicit_backward(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, grad_f: Tensor, grad_g: Tensor
 ) -> tuple[Tensor | None, ...]:
-    if not torch.compiler.is_compiling() and compiled_for(cost, f):
+    if compiled_for(cost, f):
         from monge.ot.compiled.marginal_system import implicit_backward
 
         return (*implicit_backward(cost, a, b, epsilon, f, g, grad_f, grad_g), None, None)

@@ -23,14 +23,24 @@ def balanced_potentials(
     if torch.compiler.is_compiling():
         return Solution(*_balanced_operator(cost, a, b, epsilon, tol, max_iter, init_g))
     with torch.no_grad():
-        return solve_balanced(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=init_g)
+        return _solve(cost, a, b, epsilon, tol, max_iter, init_g)
+
+
+def _solve(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, tol: float, max_iter: int, init_g: Tensor | None
+) -> Solution:
+    if compiled_for(cost, a, b, epsilon):
+        from monge.ot.compiled.solver import solve_compiled  # brings Numba
+
+        return solve_compiled(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=init_g)
+    return solve_balanced(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=init_g)
 
 
 @torch.library.custom_op("monge::balanced_potentials", mutates_args=())
 def _balanced_operator(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, tol: float, max_iter: int, init_g: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    solution = solve_balanced(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=init_g)
+    solution = _solve(cost, a, b, epsilon, tol, max_iter, init_g)
     f, g, error = solution.f, solution.g, solution.error
     if f.dtype != cost.dtype:
         f, g = f.to(cost.dtype), g.to(cost.dtype)
@@ -75,7 +85,7 @@ def solve_marginal_system(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
         ``z`` of shape ``(B, M)``, orthogonal to ``null``.
     """
     if compiled_for(scaled, rhs, null):
-        from monge.ot.compiled.marginal_system import solve_systems
+        from monge.ot.compiled.conjugate_gradients import solve_systems
 
         return solve_systems(scaled, rhs, null)
     with torch.autocast(device_type=rhs.device.type, enabled=False):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from monge.ot.backend import compiled_for
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -20,7 +22,16 @@ class Problem:
 
     def unflatten(self, tensor: Tensor) -> Tensor:
         """Gives a result of shape ``(B, ...)`` the caller's batch shape."""
+        if len(self.batch_shape) == 1:
+            return tensor
         return tensor.reshape((*self.batch_shape, *tensor.shape[1:]))
+
+    def detached(self) -> Problem:
+        """The same without history."""
+        if not (self.cost.requires_grad or self.a.requires_grad or self.b.requires_grad or self.epsilon.requires_grad):
+            return self
+        cost, a, b, epsilon = self.cost.detach(), self.a.detach(), self.b.detach(), self.epsilon.detach()
+        return Problem(cost, a, b, epsilon, self.batch_shape)
 
 
 def pose(
@@ -110,6 +121,25 @@ def _mean_cost(cost: Tensor, rows: Tensor | None, columns: Tensor | None) -> Ten
     total = torch.where(allowed, cost, 0.0).abs().sum((1, 2))
     mean = total / allowed.sum((1, 2)).clamp_min(1)
     return torch.where(mean > 0, mean, 1.0)
+
+
+def balanced(problem: Problem) -> tuple[Problem, Tensor]:
+    """The same problem with marginals of mass one, checked, and the mass ``(B,)``; see :func:`unit_mass`.
+
+    Raises:
+        ValueError: As :func:`check_weights`; compiled graphs do not check.
+    """
+    a, b, epsilon = problem.a, problem.b, problem.epsilon
+    unit = None
+    if not (a.requires_grad or b.requires_grad) and compiled_for(a, b, epsilon):
+        from monge.ot.compiled.weights import unit_weights  # brings Numba
+
+        unit = unit_weights(a, b, epsilon)
+    if unit is None:
+        if not torch.compiler.is_compiling():
+            check_weights(a.detach(), b.detach(), epsilon.detach(), balanced=True)
+        unit = unit_mass(a, b)
+    return Problem(problem.cost, unit[0], unit[1], epsilon, problem.batch_shape), unit[2]
 
 
 def unit_mass(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -36,6 +37,7 @@ class Solution:
     g: Tensor  # (B, M)
     error: Tensor  # (B,)
     iterations: Tensor  # (B,) int64
+    value: Tensor | None = None  # (B,), where the solver knows <f, a> + <g, b> more exactly than f and g tell
 
 
 @dataclass
@@ -54,9 +56,11 @@ class _State:
     previous: Tensor  # (B',) error at the last check of this stage
     u: Tensor  # (B', N)
     v: Tensor  # (B', M)
+    massless: bool  # some point of some problem has weight 0
 
     def keep(self, rows: Tensor) -> _State:
-        return _State(**{name: value[rows] for name, value in vars(self).items()})
+        tensors = {name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return _State(massless=self.massless, **tensors)
 
 
 def solve_balanced(
@@ -88,17 +92,52 @@ def solve_balanced(
         init_g = None if init_g is None else init_g.double()
     state = _start(cost, a, b, epsilon, low, high, init_g)
     p, q, error, iterations = _run(cost, state, tol, max_iter)
-    if not bool((torch.isfinite(error) & (a > 0).all(1) & (b > 0).all(1)).all()):
-        x = cost / epsilon[:, None, None]
-        broken = ~torch.isfinite(error)
-        p[broken], q[broken], error[broken], iterations[broken] = solve_in_log_domain(
-            x[broken], a[broken].log(), b[broken].log(), tol=tol, max_iter=max_iter
-        )
-        p, q = _extend_to_zero_weights(x, a, b, p, q)
-        # An infeasible problem has no potentials; its error says so, and zeros keep its plan free of NaN.
-        p, q = (torch.where(torch.isfinite(t), t, 0.0) for t in (p, q))
+    scale = epsilon[:, None]
+    if state.massless:
+        p, q = _extend_to_zero_weights(cost / scale.unsqueeze(2), a, b, p, q)
     shift = 0.5 * ((b * q).sum(1) - (a * p).sum(1))[:, None]
-    return Solution((p + shift) * epsilon[:, None], (q - shift) * epsilon[:, None], error, iterations)
+    solution = Solution((p + shift) * scale, (q - shift) * scale, error, iterations)
+    broken = ~torch.isfinite(error)
+    if bool(broken.any()):
+        rescue(solution, broken, cost, a, b, epsilon, tol=tol, max_iter=max_iter)
+    return solution
+
+
+def rescue(
+    solution: Solution,
+    broken: Tensor,
+    cost: Tensor,
+    a: Tensor,
+    b: Tensor,
+    epsilon: Tensor,
+    *,
+    tol: float,
+    max_iter: int,
+) -> None:
+    """Solves the problems that left the floating-point range again, in the log domain, and writes over their results.
+
+    Args:
+        solution: Of the whole batch.
+        broken: ``(B,)`` bool, which problems.
+        cost: ``(B, N, M)`` and so on, as for :func:`solve_balanced`.
+        a: ``(B, N)``.
+        b: ``(B, M)``.
+        epsilon: ``(B,)``.
+        tol: L1 marginal error.
+        max_iter: Iterations at most.
+    """
+    dtype = solution.f.dtype
+    cost, a, b, epsilon = (t[broken].to(dtype) for t in (cost, a, b, epsilon))
+    x, scale = cost / epsilon[:, None, None], epsilon[:, None]
+    p, q, error, iterations = solve_in_log_domain(x, a.log(), b.log(), tol=tol, max_iter=max_iter)
+    p, q = _extend_to_zero_weights(x, a, b, p, q)
+    # An infeasible problem has no potentials; its error says so, and zeros keep its plan free of NaN.
+    p, q = (torch.where(torch.isfinite(t), t, 0.0) for t in (p, q))
+    shift = 0.5 * ((b * q).sum(1) - (a * p).sum(1))[:, None]
+    solution.f[broken], solution.g[broken] = (p + shift) * scale, (q - shift) * scale
+    solution.error[broken], solution.iterations[broken] = error.to(solution.error.dtype), iterations
+    if solution.value is not None:
+        solution.value[broken] = ((b * q).sum(1) + (a * p).sum(1)).mul_(epsilon).to(solution.value.dtype)
 
 
 def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,11 +148,19 @@ def _finite_range(cost: Tensor) -> tuple[Tensor, Tensor]:
         high = flat.masked_fill(torch.isinf(flat), -math.inf).amax(1)
         high = torch.where(high == -math.inf, low, high)
     if not bool(torch.isfinite(low + high).all()):
-        bad = int((~torch.isfinite(low + high)).nonzero()[0, 0])
-        raise ValueError(
-            f"cost of problem {bad} holds NaN or -inf, or no finite entry at all: expected finite costs or +inf"
-        )
+        refuse_cost(int((~torch.isfinite(low + high)).nonzero()[0, 0]))
     return low, high
+
+
+def refuse_cost(problem: int) -> NoReturn:
+    """Says which problem's cost cannot be solved.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        f"cost of problem {problem} holds NaN or -inf, or no finite entry at all: expected finite costs or +inf"
+    )
 
 
 def _start(
@@ -142,6 +189,7 @@ def _start(
         previous=torch.full_like(low, math.inf),
         u=a,
         v=b,
+        massless=not bool((a > 0).all() & (b > 0).all()),
     )
 
 
@@ -237,20 +285,20 @@ def _iterate(products: _Products, state: _State, steps: int, relaxed: bool) -> t
     for step in range(steps):
         rows = products.rows(v)
         u = _relax(u, a, rows, omega) if relaxed else a / rows
+        if state.massless:
+            u = u.masked_fill_(a == 0, 0.0)
         cols = products.cols(u)
         next_v = _relax(v, b, cols, omega) if relaxed else b / cols
+        if state.massless:
+            next_v = next_v.masked_fill_(b == 0, 0.0)
         if step + 1 < steps:
             v = next_v
     error = (u * rows - a).abs_().sum(1) + (v * cols - b).abs_().sum(1)
-    return u, v, _massless_to_zero(next_v, b), error
+    return u, v, next_v, error
 
 
 def _relax(scaling: Tensor, wanted: Tensor, found: Tensor, omega: Tensor) -> Tensor:
-    return scaling * _massless_to_zero(wanted / (scaling * found), wanted).pow_(omega)
-
-
-def _massless_to_zero(scaling: Tensor, weight: Tensor) -> Tensor:
-    return scaling.masked_fill(weight == 0, 0.0)
+    return scaling * (wanted / (scaling * found)).pow_(omega)
 
 
 def _choose_relaxation(state: _State, now: Tensor, steps: int) -> None:

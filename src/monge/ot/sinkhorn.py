@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from monge.ot.backend import compiled_for
 from monge.ot.convergence import OnFail, report_unconverged
 from monge.ot.gradients import EnvelopeValue, fixed_plan_from, implicit_potentials, plan_from
 from monge.ot.implicit_plan import ImplicitPlan
 from monge.ot.log_domain import solve_in_log_domain
 from monge.ot.operators import balanced_potentials
-from monge.ot.problem import Problem, check_weights, pose, safe_log, unit_mass
+from monge.ot.problem import Problem, balanced, pose, safe_log
 from monge.ot.scaling import Solution
 from monge.ot.transport import Transport
 
 Gradient = Literal["envelope", "implicit", "none", "unrolled"]
+
+_GRADIENTS = get_args(Gradient)
 
 
 def sinkhorn(
@@ -76,16 +78,14 @@ def sinkhorn(
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    if grad not in get_args(Gradient):
-        raise ValueError(f"grad is {grad!r}: expected one of {', '.join(get_args(Gradient))}")
-    with torch.autocast(device_type=cost.device.type, enabled=False):
+    if grad not in _GRADIENTS:
+        raise ValueError(f"grad is {grad!r}: expected one of {', '.join(_GRADIENTS)}")
+    kind = cost.device.type
+    with torch.autocast(device_type=kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
         problem = pose(cost, a, b, epsilon, relative=relative, row_mask=row_mask, col_mask=col_mask)
         plain = all(given is None for given in (a, b, row_mask, col_mask)) and not isinstance(epsilon, Tensor)
-        if not plain and not torch.compiler.is_compiling():
-            check_weights(problem.a.detach(), problem.b.detach(), problem.epsilon.detach(), balanced=True)
-        unit_a, unit_b, mass = (problem.a, problem.b, None) if plain else unit_mass(problem.a, problem.b)
-        unit = Problem(problem.cost, unit_a, unit_b, problem.epsilon, problem.batch_shape)
-        init_g = None if init is None else init[1].detach().reshape(unit_b.shape).to(unit_b.dtype)
+        unit, mass = (problem, None) if plain else balanced(problem)
+        init_g = None if init is None else init[1].detach().reshape(unit.b.shape).to(unit.b.dtype)
         if grad == "unrolled":
             solution = _unrolled(unit, tol, max_iter, init_g)
         else:
@@ -109,41 +109,48 @@ def _unrolled(unit: Problem, tol: float, max_iter: int, init_g: Tensor | None) -
 
 
 def _transport(unit: Problem, mass: Tensor | None, solution: Solution, converged: Tensor, grad: Gradient) -> Transport:
-    live = (unit.cost, unit.a, unit.b, unit.epsilon)
-    fixed = (unit.cost.detach(), unit.a.detach(), unit.b.detach(), unit.epsilon.detach())
+    fixed = unit.detached()
+    seen = fixed if grad == "none" else unit
     f, g = solution.f, solution.g
     if mass is not None and grad == "none":
         mass = mass.detach()
-    if grad == "unrolled":
-        value = ((f * unit.a).sum(1) + (g * unit.b).sum(1)).to(unit.cost.dtype)
-    else:
-        value = EnvelopeValue.apply(*(fixed if grad == "none" else live), f, g)
-    if grad == "implicit":
-        f, g = implicit_potentials(*live, f, g)
+    value = solution.value
+    if value is None:
+        value = (f * unit.a).sum(1) + (g * unit.b).sum(1)
+    value = value.to(unit.cost.dtype)
+    if grad not in ("none", "unrolled"):
+        value = EnvelopeValue.apply(unit.cost, unit.a, unit.b, unit.epsilon, f, g, value)
 
-    def make_plan() -> Tensor:
-        if grad == "implicit" and not torch.compiler.is_compiling() and compiled_for(unit.cost, solution.f):
+    def solved() -> tuple[Tensor, Tensor]:
+        if grad != "implicit":
+            return f, g
+        return implicit_potentials(unit.cost, unit.a, unit.b, unit.epsilon, f, g)
+
+    def potentials() -> tuple[Tensor, Tensor]:
+        to_rows, to_columns = solved()
+        return unit.unflatten(to_rows.to(unit.cost.dtype)), unit.unflatten(to_columns.to(unit.cost.dtype))
+
+    def plan() -> Tensor:
+        if grad == "implicit":
             weight = torch.ones_like(unit.epsilon) if mass is None else mass
-            return unit.unflatten(ImplicitPlan.apply(*live, weight, solution.f, solution.g))
-        make, (cost, a, b, epsilon) = (
-            (plan_from, live) if grad in ("implicit", "unrolled") else (fixed_plan_from, fixed)
-        )
-        if mass is not None:
-            a = a * (mass if make is plan_from else mass.detach())[:, None]
-        return unit.unflatten(make(cost, a, b, epsilon, f, g))
+            return unit.unflatten(ImplicitPlan.apply(unit.cost, unit.a, unit.b, unit.epsilon, weight, f, g))
+        live = grad == "unrolled"
+        chosen, make = (unit, plan_from) if live else (fixed, fixed_plan_from)
+        a = chosen.a if mass is None else chosen.a * (mass if live else mass.detach())[:, None]
+        return unit.unflatten(make(chosen.cost, a, chosen.b, chosen.epsilon, f, g))
 
-    def linear_cost(plan: Tensor) -> Tensor:
-        cost = (fixed if grad == "none" else live)[0]
+    def linear_cost(made: Tensor) -> Tensor:
         # A forbidden pair has an infinite cost and no mass: it adds nothing.
-        return unit.unflatten((plan.reshape(cost.shape) * torch.where(torch.isinf(cost), 0.0, cost)).sum((1, 2)))
+        allowed = torch.where(torch.isinf(seen.cost), 0.0, seen.cost)
+        return unit.unflatten((made.reshape(seen.cost.shape) * allowed).sum((1, 2)))
 
     return Transport(
         value=unit.unflatten(value if mass is None else value * mass),
-        potentials=(unit.unflatten(f.to(unit.cost.dtype)), unit.unflatten(g.to(unit.cost.dtype))),
+        potentials=potentials,
         marginal_error=unit.unflatten(solution.error.to(unit.cost.dtype)),
         iterations=unit.unflatten(solution.iterations),
         converged=unit.unflatten(converged),
-        epsilon=unit.unflatten(fixed[3]),
-        plan=make_plan,
+        epsilon=unit.unflatten(fixed.epsilon),
+        plan=plan,
         cost=linear_cost,
     )

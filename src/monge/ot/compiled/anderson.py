@@ -11,17 +11,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import at_order, log, order_of
-from monge.ot.compiled.sweep import INNER
+from monge.ot.compiled.jit import inner
 
 Array = NDArray[Any]
 
-# A combination of steps may be wrong far from the solution: no scaling changes by more than e^5 at once.
-_LONGEST = 5.0
-_RIDGE = 1e-10
+# A combination of steps may be wrong far from the solution: no scaling changes by more than e^3 at once.
+_LONGEST = 3.0
+_RIDGE, _RIDGE_FLOAT32 = 1e-10, 1e-6
 
 
 class History(NamedTuple):
@@ -41,10 +40,21 @@ class History(NamedTuple):
 def new_history(width: int, depth: int, dtype: Any) -> History:
     """Room for ``depth`` changes of vectors of ``width``."""
     vectors, pairs = np.zeros((4, width), dtype), np.zeros((2, depth, width), dtype)
-    return History(*vectors, *pairs, *np.zeros((2, depth, depth)), np.zeros(depth))
+    squares = np.zeros((2, depth, depth))
+    return History(
+        residual=vectors[0],
+        previous=vectors[1],
+        step=vectors[2],
+        root=vectors[3],
+        changes=pairs[0],
+        moves=pairs[1],
+        gram=squares[0],
+        factor=squares[1],
+        weights=np.zeros(depth),
+    )
 
 
-@njit(**INNER)
+@inner
 def measure(v: Array, sums: Array, b: Array, residual: Array, width: int) -> Any:
     """Writes the residual; returns the L1 error of the column marginal."""
     error = v.dtype.type(0.0)
@@ -55,7 +65,7 @@ def measure(v: Array, sums: Array, b: Array, residual: Array, width: int) -> Any
     return error
 
 
-@njit(**INNER)
+@inner
 def next_step(history: History, width: int, depth: int, stored: int, plain: bool) -> int:
     """Writes the next step of ``log v``.
 
@@ -88,7 +98,7 @@ def next_step(history: History, width: int, depth: int, stored: int, plain: bool
     return stored
 
 
-@njit(**INNER)
+@inner
 def _correlate(history: History, k: int, known: int, width: int) -> None:
     """Products of the newest change with all, and of all with the residual (into the weights)."""
     changes, residual, root = history.changes, history.residual, history.root
@@ -103,12 +113,12 @@ def _correlate(history: History, k: int, known: int, width: int) -> None:
         weights[i] = reach
 
 
-@njit(**INNER)
+@inner
 def _combine(history: History, known: int, width: int) -> None:
     """Takes the weighted moves off the step, and shortens it if it is very long."""
     step, moves, weights = history.step, history.moves, history.weights
     kind = step.dtype.type
-    _solve(history.gram, history.factor, weights, known)
+    _solve(history.gram, history.factor, weights, known, _RIDGE if step.itemsize == 8 else _RIDGE_FLOAT32)
     for i in range(known):
         weight = kind(weights[i])
         for j in range(width):
@@ -123,24 +133,20 @@ def _combine(history: History, known: int, width: int) -> None:
             step[j] *= shrink
 
 
-@njit(**INNER)
-def _solve(gram: Array, factor: Array, x: Array, size: int) -> None:
-    """Solves the ridged normal equations in place, by LDL'."""
-    trace = 0.0
-    for i in range(size):
-        trace += gram[i, i]
-    ridge = _RIDGE * trace + 1e-300
+@inner
+def _solve(gram: Array, factor: Array, x: Array, size: int, ridge: float) -> None:
+    """Solves the normal equations in place, by LDL'; the ridge is relative to each change's own size."""
     for i in range(size):
         for j in range(i):
             total = gram[i, j]
             for k in range(j):
                 total -= factor[i, k] * factor[j, k] * factor[k, k]
             factor[i, j] = total / factor[j, j]
-        pivot = gram[i, i] + ridge
+        pivot = gram[i, i] * (1.0 + ridge) + 1e-300
         for k in range(i):
             pivot -= factor[i, k] * factor[i, k] * factor[k, k]
             x[i] -= factor[i, k] * x[k]
-        factor[i, i] = max(pivot, ridge)
+        factor[i, i] = max(pivot, ridge * gram[i, i] + 1e-300)
     for i in range(size - 1, -1, -1):
         x[i] /= factor[i, i]
         for k in range(i + 1, size):

@@ -13,8 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
+
+from monge.ot.compiled.jit import in_order
 
 _INTEGERS: dict[Any, Any] = {types.float32: types.int32, types.float64: types.int64}
 _FLOATS: dict[Any, Any] = {integer: number for number, integer in _INTEGERS.items()}
@@ -82,17 +84,17 @@ def _choose_at_order(order: Any) -> Any:
 f32, i32 = np.float32, np.int32
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@in_order
 def _flip32(bits: Any) -> Any:
     return i32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+@in_order
 def _flip64(bits: Any) -> Any:
     return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF)
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
+@in_order
 def _exp32(x: Any) -> Any:
     low, high = f32(-87.33654), f32(89.0)
     kept = x if x > low else low
@@ -112,7 +114,7 @@ def _exp32(x: Any) -> Any:
     return p * power if x > low else f32(0.0)
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
+@in_order
 def _exp64(x: Any) -> Any:
     low, high = -708.39, 710.0
     kept = x if x > low else low
@@ -135,7 +137,7 @@ def _exp64(x: Any) -> Any:
     return p * power if x > low else 0.0
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
+@in_order
 def _log32(x: Any) -> Any:
     bits = bits_of(x)
     # The exponent that leaves a mantissa between sqrt(1/2) and sqrt(2).
@@ -150,7 +152,7 @@ def _log32(x: Any) -> Any:
     return (whole * f32(0.693359375) + s * (f32(2.0) + z * q)) - whole * f32(2.12194440e-4)
 
 
-@njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", fastmath={"contract", "nsz"})
+@in_order
 def _log64(x: Any) -> Any:
     bits = bits_of(x)
     exponent = (bits - 0x3FE6A09E667F3BCD) >> 52

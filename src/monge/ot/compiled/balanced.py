@@ -10,24 +10,26 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from monge.ot.compiled.anderson import History, measure, new_history, next_step
 from monge.ot.compiled.arithmetic import at_order, exp, log, order_of
-from monge.ot.compiled.sweep import INNER, first_sweep, row_floors, sweep
+from monge.ot.compiled.jit import inner
+from monge.ot.compiled.sweep import first_sweep, row_floors, sweep
 
 Array = NDArray[Any]
 
 # exp(-70) = 4e-31 leaves float32 seven decades above its smallest number; wider ranges are annealed.
 _SAFE_RANGE = 70.0
 _ANNEAL = 4.0
-_STAGE_TOL = 0.01
+# What a stage of the annealing must reach. With many stages to go, each has to hand over good potentials.
+_STAGE_TOL, _STAGE_TOL_LONG, _LONG = 0.01, 0.001, 16.0
 _ABSORB_ABOVE = 30.0
 _CHECK_EVERY = 4
-# An error that grows this much means that the acceleration went astray; plain iterations then lead back.
+# An error that grows this much over the best so far, or stays above it this long, means that the acceleration went
+# astray. Plain iterations, which never make it worse, then go on from the best: twice as many every time.
 _ASTRAY = 4.0
-_LONGEST_PAUSE = 64
+_PATIENCE = 30
 # A warm start further off than this is not one.
 _WARM = 1.0
 
@@ -41,6 +43,7 @@ class Work(NamedTuple):
     p: Array  # (N,) potentials
     q: Array  # (M,)
     v: Array  # (M,) scaling of the columns
+    best: Array  # (M,) the scaling of least error so far
     sums: Array  # (M,) K' u
     products: Array  # (N,) K v
     scaled_p: Array  # (N,) potentials over the scale of the annealing
@@ -57,7 +60,7 @@ def new_work(n: int, m: int, depth: int, dtype: Any) -> Work:
     flat = np.empty(n * width + line, dtype)
     skipped = -flat.ctypes.data % 64 // flat.itemsize
     kernel = flat[skipped : skipped + n * width].reshape(n, width)
-    rows, columns = np.zeros((4, n), dtype), np.zeros((5, width), dtype)
+    rows, columns = np.zeros((4, n), dtype), np.zeros((6, width), dtype)
     return Work(
         kernel=kernel,
         a=rows[0],
@@ -65,6 +68,7 @@ def new_work(n: int, m: int, depth: int, dtype: Any) -> Work:
         p=rows[1],
         q=columns[1],
         v=columns[2],
+        best=columns[5],
         sums=columns[3],
         products=rows[2],
         scaled_p=rows[3],
@@ -75,7 +79,7 @@ def new_work(n: int, m: int, depth: int, dtype: Any) -> Work:
     )
 
 
-@njit(**INNER)
+@inner
 def solve_tile(
     cost: Array,
     n: int,
@@ -113,7 +117,7 @@ def solve_tile(
     b, p, q, root = work.b, work.p, work.q, work.history.root
     for j in range(width):
         root[j] = np.sqrt(b[j])
-    spent = np.int64(0)  # a literal would compile what it is passed to twice
+    spent: Any = np.int64(0)  # a literal would compile what it is passed to twice
     if warm:
         row_floors(cost, n, m, inverse, q, p)
         error, spent = _stage(cost, n, m, width, inverse, 1.0, tol, _WARM, spent, max_iter, depth, work)
@@ -128,8 +132,9 @@ def solve_tile(
         reach = row_floors(cost, n, m, inverse, q, p)
         while scale * _SAFE_RANGE < reach:
             scale *= _ANNEAL
+    stage_tol = _STAGE_TOL if scale <= _LONG else _STAGE_TOL_LONG
     while True:
-        goal = tol if scale == 1.0 else _STAGE_TOL
+        goal = tol if scale == 1.0 else stage_tol
         error, spent = _stage(cost, n, m, width, inverse, scale, goal, np.inf, spent, max_iter, depth, work)
         if scale == 1.0 or not error < np.inf:
             return error, spent
@@ -139,7 +144,7 @@ def solve_tile(
         scale /= _ANNEAL
 
 
-@njit(**INNER)
+@inner
 def _stage(
     cost: Array,
     n: int,
@@ -162,10 +167,11 @@ def _stage(
     # Fields are taken out of the tuple before a loop: inside, their reference counts would keep it scalar.
     history, kernel, a, b, p, q, v = work.history, work.kernel, work.a, work.b, work.p, work.q, work.v
     sums, products, scaled_p, scaled_q = work.sums, work.products, work.scaled_p, work.scaled_q
-    step, residual = history.step, history.residual
+    step, residual, best = history.step, history.residual, work.best
     factor = p.dtype.type(scale)
     part = p.dtype.type(1.0) / factor
-    best, stored, pause, restarts, begun = np.inf, np.int64(-1), 0, 0, spent
+    stored: Any = np.int64(-1)
+    least, since, pause, restarts, begun = np.inf, 0, 0, 0, spent
     fresh = True
     while True:
         if fresh:
@@ -182,26 +188,33 @@ def _stage(
         error = np.float64(measure(v, sums, b, residual, width))
         ended = not (goal < error < np.inf) or spent >= max_iter or (spent == begun + 1 and error > limit)
         if not ended:
-            if error > _ASTRAY * best:
-                best = error
-                restarts += 1
-                pause = min(1 << restarts, _LONGEST_PAUSE)
-            best = min(best, error)
-            stored = next_step(history, width, depth, stored, pause > 0)
-            pause = max(pause - 1, 0)
-            for j in range(width):
-                v[j] *= exp(step[j])
+            since += 1
+            if error < least:
+                least, since = error, 0
+                for j in range(width):
+                    best[j] = v[j]
+            if pause == 0 and (error > _ASTRAY * least or since > _PATIENCE):
+                pause, since, restarts = 1 << min(restarts, 20), 0, restarts + 1
+                stored = -1
+                for j in range(width):
+                    v[j] = best[j]
+            else:
+                stored = next_step(history, width, depth, stored, pause > 0)
+                pause = max(pause - 1, 0)
+                for j in range(width):
+                    v[j] *= exp(step[j])
             fresh = spent % _CHECK_EVERY == 0 and _grown(v, b, products, n, width)
         if ended or fresh:
             for i in range(n):
                 p[i] -= factor * log(products[i])
             for j in range(width):
                 q[j] += factor * log(v[j] / b[j])
+                best[j] *= b[j] / v[j]
         if ended:
             return error, spent
 
 
-@njit(**INNER)
+@inner
 def _grown(v: Array, b: Array, products: Array, n: int, width: int) -> bool:
     """Whether a scaling has left the range in which float32 products are safe."""
     kind = v.dtype.type
@@ -214,4 +227,5 @@ def _grown(v: Array, b: Array, products: Array, n: int, width: int) -> bool:
         order = order_of(products[i])
         least = min(least, order)
         most = max(most, order)
-    return at_order(least) < np.exp(-_ABSORB_ABOVE) or at_order(most) > np.exp(_ABSORB_ABOVE)
+    smallest, largest = at_order(least), at_order(most)
+    return bool(smallest < np.exp(-_ABSORB_ABOVE) or largest > np.exp(_ABSORB_ABOVE))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import exp, log
 from monge.ot.compiled.balanced import Work, solve_tile
-from monge.ot.compiled.sweep import INNER, clear_padding, survey
+from monge.ot.compiled.jit import entry, inner
+from monge.ot.compiled.sweep import clear_padding, survey
 
 Array = NDArray[Any]
 
@@ -20,7 +20,7 @@ SOLVED, INVALID, TOO_FINE = 0, 1, 2
 _MARGIN = 0.9
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@entry
 def solve_range(
     cost: Array,
     a: Array,
@@ -69,8 +69,8 @@ def solve_range(
         if not valid:
             status[k] = INVALID
             continue
-        # One rounding of the exponent must not move a plan entry by more than a tenth of the tolerance.
-        if cost.itemsize == 4 and max(abs(low), abs(high)) / epsilon[k] * 2.0**-24 > 0.1 * tol:
+        # One rounding of the exponent must not move a plan entry by more than a twentieth of the tolerance.
+        if cost.itemsize == 4 and max(abs(low), abs(high)) / epsilon[k] * 2.0**-24 > 0.05 * tol:
             status[k] = TOO_FINE
             continue
         status[k] = SOLVED
@@ -86,8 +86,9 @@ def solve_range(
         if clean != columns:
             clear_padding(work.kernel, columns)
             clean = columns
+        most = max(1, min(rows, columns) - 1)  # more changes than dimensions tell nothing new
         error[k], iterations[k] = solve_tile(
-            tile, rows, columns, inverse, low, high, _MARGIN * tol, max_iter, depth, warm, work
+            tile, rows, columns, inverse, low, high, _MARGIN * tol, max_iter, min(depth, most), warm, work
         )
         value[k] = _write(rows, columns, epsilon[k], work, f[k], g[k])
         if not abs(value[k]) < np.inf:
@@ -96,7 +97,7 @@ def solve_range(
             _extend(cost[k], inverse, a[k], b[k], f[k], g[k])
 
 
-@njit(**INNER)
+@inner
 def _take(values: Array, positions: Array, count: int, into: Array, rest: Any) -> None:
     """Gathers ``count`` values and fills up with ``rest``."""
     for i in range(count):
@@ -105,14 +106,14 @@ def _take(values: Array, positions: Array, count: int, into: Array, rest: Any) -
         into[i] = rest
 
 
-@njit(**INNER)
+@inner
 def _scale(potentials: Array, count: int, inverse: Any) -> None:
     """From units of the cost to those of epsilon."""
     for i in range(count):
         potentials[i] *= inverse
 
 
-@njit(**INNER)
+@inner
 def _massive(weights: Array, found: Array) -> int:
     """Writes the positions of the points that have mass; returns their number."""
     count = 0
@@ -123,7 +124,7 @@ def _massive(weights: Array, found: Array) -> int:
     return count
 
 
-@njit(**INNER)
+@inner
 def _gathered(cost: Array, rows: Array, n: int, columns: Array, m: int) -> Array:
     tile = np.empty((n, m), cost.dtype)
     for i in range(n):
@@ -132,7 +133,7 @@ def _gathered(cost: Array, rows: Array, n: int, columns: Array, m: int) -> Array
     return tile
 
 
-@njit(**INNER)
+@inner
 def _write(n: int, m: int, epsilon: Any, work: Work, f: Array, g: Array) -> float:
     """Potentials in units of the cost with ``<f, a> = <g, b>``; returns the sum of the two."""
     a, b, p, q, rows, columns = work.a, work.b, work.p, work.q, work.rows, work.columns
@@ -147,10 +148,10 @@ def _write(n: int, m: int, epsilon: Any, work: Work, f: Array, g: Array) -> floa
         f[rows[i]] = (p[i] + shift) * epsilon
     for j in range(m):
         g[columns[j]] = (q[j] - shift) * epsilon
-    return (from_rows + from_columns) * epsilon
+    return np.float64((from_rows + from_columns) * epsilon)
 
 
-@njit(**INNER)
+@inner
 def _extend(cost: Array, inverse: Any, a: Array, b: Array, f: Array, g: Array) -> None:
     """Potentials of points without mass: one soft c-transform of the other side's."""
     n, m = cost.shape
@@ -174,7 +175,7 @@ def _extend(cost: Array, inverse: Any, a: Array, b: Array, f: Array, g: Array) -
             g[j] = -_log_sum_exp(terms, known) / inverse
 
 
-@njit(**INNER)
+@inner
 def _log_sum_exp(terms: Array, known: int) -> Any:
     """0 where every pair is forbidden."""
     kind = terms.dtype.type

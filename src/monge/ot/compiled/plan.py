@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp, log
-from monge.ot.compiled.sweep import FAST, INNER
+from monge.ot.compiled.jit import entry, in_order, inner
 from monge.ot.compiled.threads import over_range
 
 Array = NDArray[Any]
 
 
-def plan_of(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, factor: Tensor) -> Tensor:
-    """``factor a_i b_j exp((f_i + g_j - cost_ij) / epsilon)``.
+def plan_of(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, factor: Tensor, *, divergence: bool
+) -> tuple[Tensor, Tensor]:
+    """``factor a_i b_j exp((f_i + g_j - cost_ij) / epsilon)``, and how far it is from ``factor a b'``.
 
     Args:
         cost: ``(B, N, M)``, float32 or float64.
@@ -28,18 +29,18 @@ def plan_of(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: T
         f: ``(B, N)``, the dtype of the cost or float64; it decides the precision of the exponent.
         g: ``(B, M)``.
         factor: ``(B,)``, of each problem.
+        divergence: Whether the second result is wanted.
 
     Returns:
-        ``(B, N, M)`` in the dtype of the cost.
+        The plan ``(B, N, M)`` in the dtype of the cost, and ``sum P (f_i + g_j - cost_ij) / epsilon``, ``(B,)``.
     """
-    result = torch.empty(cost.shape, dtype=cost.dtype)
-    tensors = (cost, a, b, epsilon, f, g, factor, result)
-    arrays = [t.detach().contiguous().numpy() for t in tensors]
-    over_range(len(cost), lambda start, stop: _plan_range(*arrays, start, stop))
-    return result
+    plan, total = torch.empty(cost.shape, dtype=cost.dtype), torch.zeros(len(cost), dtype=cost.dtype)
+    arrays: Any = [t.detach().contiguous().numpy() for t in (cost, a, b, epsilon, f, g, factor, plan, total)]
+    over_range(len(cost), lambda start, stop: _plan_range(*arrays, divergence, start, stop))  # type: ignore[call-arg]
+    return plan, total
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
+@entry
 def _plan_range(
     cost: Array,
     a: Array,
@@ -49,31 +50,53 @@ def _plan_range(
     g: Array,
     factor: Array,
     plan: Array,
+    total: Array,
+    divergence: bool,
     start: int,
     stop: int,
 ) -> None:
     n, m = cost.shape[1], cost.shape[2]
-    rows, columns = np.empty(n, f.dtype), np.empty(m, f.dtype)
     kind = f.dtype.type
+    rows, columns = np.empty(n, f.dtype), np.empty(m, f.dtype)
     for k in range(start, stop):
         inverse = kind(1.0) / kind(epsilon[k])
-        _exponents(f[k], a[k], inverse, rows)
-        _exponents(g[k], b[k], inverse, columns)
-        _fill(cost[k], inverse, rows, columns, kind(factor[k]), plan[k])
+        _logs(a[k], rows)
+        _logs(b[k], columns)
+        _fill(cost[k], inverse, f[k], g[k], rows, columns, kind(factor[k]), plan[k])
+        if divergence:
+            total[k] = _divergence(cost[k], inverse, f[k], g[k], plan[k])
 
 
-@njit(**INNER)
-def _exponents(potentials: Array, weights: Array, inverse: Any, exponents: Array) -> None:
-    """``log(weight) + potential / epsilon``, minus infinity without mass."""
-    kind = exponents.dtype.type
+@inner
+def _logs(weights: Array, logs: Array) -> None:
+    kind = logs.dtype.type
     for i in range(len(weights)):
-        known = potentials[i] * inverse + log(kind(weights[i]))
-        exponents[i] = known if weights[i] > 0.0 else kind(-np.inf)
+        known = log(kind(weights[i]))
+        logs[i] = known if weights[i] > 0.0 else kind(-np.inf)
 
 
-@njit(**INNER)
-def _fill(cost: Array, inverse: Any, rows: Array, columns: Array, factor: Any, plan: Array) -> None:
+@inner
+def _fill(cost: Array, inverse: Any, f: Array, g: Array, rows: Array, columns: Array, factor: Any, plan: Array) -> None:
     for i in range(cost.shape[0]):
-        height = rows[i]
+        potential, height = f[i], rows[i]
         for j in range(cost.shape[1]):
-            plan[i, j] = factor * exp(height + columns[j] - cost[i, j] * inverse)
+            # Potentials and cost nearly cancel: taken off first, they leave the product exact.
+            plan[i, j] = factor * exp(_slack(potential, g[j], cost[i, j]) * inverse + (height + columns[j]))
+
+
+@in_order
+def _slack(f: Any, g: Any, cost: Any) -> Any:
+    """Compiled apart, without leave to reorder."""
+    return (f + g) - cost
+
+
+@inner
+def _divergence(cost: Array, inverse: Any, f: Array, g: Array, plan: Array) -> Any:
+    total, nothing = 0.0, f.dtype.type(0.0)
+    for i in range(cost.shape[0]):
+        part, potential = nothing, f[i]
+        for j in range(cost.shape[1]):
+            entry = plan[i, j]
+            part += entry * ((potential + g[j] - cost[i, j]) * inverse) if entry != nothing else nothing
+        total += part
+    return total

@@ -1,8 +1,8 @@
 """Passes over a cost or kernel matrix: the range of a cost, the kernel of given potentials, one Sinkhorn iteration.
 
-An iteration needs ``K v`` and ``K' u`` with ``u = a / (K v)``. Row by row both come from one sweep: the product of a row
-with ``v`` gives its ``u``, and the row times ``u`` joins the column sums while it is still in the nearest cache. Four
-rows at a time share the loads of ``v`` and of the sums.
+An iteration needs ``K v`` and ``K' u`` with ``u = a / (K v)``. Row by row both come from one sweep: the product of a
+row with ``v`` gives its ``u``, and the row times ``u`` joins the column sums while it is still in the nearest cache.
+Four rows at a time share the loads of ``v`` and of the sums.
 
 Loops over the columns of a kernel run over whole cache lines, so that no scalar rest is left: beyond the ``m`` columns
 that exist a kernel holds zeros, and vectors hold what leaves those columns alone.
@@ -13,30 +13,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import at_order, exp, order_of
+from monge.ot.compiled.jit import FAST as FAST
+from monge.ot.compiled.jit import INNER as INNER
+from monge.ot.compiled.jit import inner
 
 Array = NDArray[Any]
-
-# What LLVM needs to vectorise sums; NaN and infinities keep their meaning.
-FAST = {"contract", "reassoc", "nsz", "arcp"}
-
-# Options of functions that only compiled code calls: without wrappers for Python they compile in half the time.
-INNER: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": FAST,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
 
 # Entries of a kernel that are filled and swept while they stay in the nearest cache.
 _PANEL = 4096
 
 
-@njit(**INNER)
+@inner
 def survey(cost: Array) -> tuple[Any, Any, bool]:
     """Smallest and largest finite entry, and whether there is one and no NaN or ``-inf``."""
     kind = cost.dtype.type
@@ -51,7 +41,7 @@ def survey(cost: Array) -> tuple[Any, Any, bool]:
     return at_order(low), at_order(high), negative < low < infinite and top <= infinite
 
 
-@njit(**INNER)
+@inner
 def row_floors(cost: Array, n: int, m: int, inverse: Any, q: Array, floors: Array) -> Any:
     """Writes the smallest ``cost_ij * inverse - q_j`` of each row; returns the largest finite one above its row's."""
     kind = floors.dtype.type
@@ -70,7 +60,7 @@ def row_floors(cost: Array, n: int, m: int, inverse: Any, q: Array, floors: Arra
     return reach
 
 
-@njit(**INNER)
+@inner
 def clear_padding(kernel: Array, m: int) -> None:
     """Zeros beyond the ``m`` columns that exist."""
     for i in range(kernel.shape[0]):
@@ -78,7 +68,7 @@ def clear_padding(kernel: Array, m: int) -> None:
             kernel[i, j] = 0.0
 
 
-@njit(**INNER)
+@inner
 def first_sweep(
     cost: Array,
     n: int,
@@ -108,17 +98,18 @@ def first_sweep(
         sums[j] = 1.0
 
 
-@njit(**INNER)
+@inner
 def sweep(kernel: Array, n: int, m: int, width: int, a: Array, v: Array, products: Array, sums: Array) -> None:
     """``products = K v`` and ``sums = K' (a / products)``; beyond the ``m`` columns that exist the sums are one."""
     for j in range(m):
         sums[j] = 0.0
-    _sweep_rows(kernel, np.int64(0), n, width, a, v, products, sums)
+    start: Any = np.int64(0)  # a literal would be compiled apart
+    _sweep_rows(kernel, start, n, width, a, v, products, sums)
     for j in range(m, width):
         sums[j] = 1.0
 
 
-@njit(**INNER)
+@inner
 def _sweep_rows(
     kernel: Array, start: int, stop: int, width: int, a: Array, v: Array, products: Array, sums: Array
 ) -> None:
