@@ -152,7 +152,7 @@ def solve_systems(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     """Solves systems whose ``S`` is given; see :func:`monge.ot.operators.solve_marginal_system`."""
     z = torch.empty(rhs.shape, dtype=rhs.dtype)
     arrays: Any = [t.detach().contiguous().numpy() for t in (scaled, rhs, null, z)]
-    over_range(len(rhs), lambda start, stop: _solve_range(*arrays, start, stop))
+    over_range(len(rhs), lambda start, stop: _solve_range(*arrays, start, stop))  # type: ignore[call-arg]
     return z
 
 

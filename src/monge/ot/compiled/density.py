@@ -35,7 +35,7 @@ def density_sums(
     slope = torch.empty(len(cost), dtype=f.dtype)
     tensors = (cost, a, b, epsilon, f, g, rows, columns, slope)
     arrays: Any = [t.detach().contiguous().numpy() for t in tensors]
-    over_range(len(cost), lambda start, stop: _sums_range(*arrays, start, stop))
+    over_range(len(cost), lambda start, stop: _sums_range(*arrays, start, stop))  # type: ignore[call-arg]
     return rows, columns, slope
 
 

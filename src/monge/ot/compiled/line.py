@@ -39,9 +39,9 @@ def cramer_of_rows(logits: Tensor, target: Tensor, gaps: Tensor, slope: bool) ->
     given = (logits, logits.amax(1), target, gaps)  # the largest logit is NaN where one is
     arrays: Any = [t.contiguous().numpy() for t in (*given, *made)]
     if n * classes < _PIECE:
-        _cramer_rows(*arrays, 0, n)
+        _cramer_rows(*arrays, 0, n)  # type: ignore[call-arg]
     else:
-        over_range(n, lambda start, stop: _cramer_rows(*arrays, start, stop))
+        over_range(n, lambda start, stop: _cramer_rows(*arrays, start, stop))  # type: ignore[call-arg]
     return made
 
 

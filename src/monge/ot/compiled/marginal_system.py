@@ -56,7 +56,7 @@ def _backward(
     given = (cost, a, b, epsilon, f, g, grad_f.to(f.dtype), grad_g.to(f.dtype), grad_plan, mass)
     made = tuple(torch.empty(t.shape, dtype=t.dtype) for t in (cost, a, b, epsilon, mass))
     arrays: Any = [t.detach().contiguous().numpy() for t in (*given, *made)]
-    over_range(len(cost), lambda start, stop: backward_range(*arrays, start, stop))
+    over_range(len(cost), lambda start, stop: backward_range(*arrays, start, stop))  # type: ignore[call-arg]
     return made
 
 

@@ -46,7 +46,7 @@ def solve_unbalanced(
     def solve(part: slice, x: Array) -> None:
         p, q, error, iterations = (t[part].numpy() for t in made)
         given: Any = [_doubles(t[part]) for t in (a, b, damping, tol)]
-        unbalanced_range(x, *given, max_iter, p, q, error, iterations)
+        unbalanced_range(x, *given, max_iter, p, q, error, iterations)  # type: ignore[call-arg]
 
     _over_parts(cost, epsilon, solve)
     return made
@@ -61,7 +61,7 @@ def solve_partial(
     def solve(part: slice, x: Array) -> None:
         p, q, error, iterations, t = (t[part].numpy() for t in made)
         given: Any = [_doubles(t[part]) for t in (a, b, mass)]
-        partial_range(x, *given, tol, max_iter, p, q, error, iterations, t)
+        partial_range(x, *given, tol, max_iter, p, q, error, iterations, t)  # type: ignore[call-arg]
 
     _over_parts(cost, epsilon, solve)
     return made
