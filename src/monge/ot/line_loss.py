@@ -161,15 +161,15 @@ def _distribution(target: Tensor, dtype: torch.dtype) -> Tensor:
     tolerance = max(_TOLERANCE, 2.0 * torch.finfo(target.dtype).eps)
     target = target.to(dtype)
     total = target.sum(1, keepdim=True)
-    # A NaN fails the comparison.
-    wrong = ~((total - 1.0).abs() <= tolerance) | (target.amin(1, keepdim=True) < 0)
+    off, low = (total - 1.0).detach().abs(), target.detach().amin(1, keepdim=True)
     if torch.compiler.is_compiling() or target.device.type != "cpu":
-        total = torch.where(wrong, torch.nan, total)
-    elif bool(wrong.any()):
-        sample = int(wrong[:, 0].nonzero()[0, 0])
+        # A NaN fails the comparison.
+        total = torch.where((off <= tolerance) & (low >= 0), total, torch.nan)
+    elif len(target) and not (float(off.amax()) <= tolerance and float(low.amin()) >= 0):
+        sample = int((~((off <= tolerance) & (low >= 0)))[:, 0].nonzero()[0, 0])
         raise ValueError(
-            f"target of sample {sample} sums to {float(total[sample]):.6g}, its smallest probability is "
-            f"{float(target[sample].min()):.6g}: expected a sum of 1 and none below 0"
+            f"target of sample {sample} sums to {float(total[sample].detach()):.6g}, its smallest probability is "
+            f"{float(low[sample]):.6g}: expected a sum of 1 and none below 0"
         )
     return target / total
 
