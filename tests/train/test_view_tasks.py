@@ -31,6 +31,7 @@ VIEWS = (
     "model.backbone.widths=[4, 8]",
     "model.backbone.embedding_dim=8",
     "model.embedding_dim=8",
+    "evaluate.svm=true",
     "sampler.classes_per_batch=4",
     "sampler.samples_per_class=2",
     "train.epochs=2",
