@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from monge.ot.backend import compiled_for
+from monge.ot.mean_cost import mean_cost
 
 
 @dataclass(frozen=True)
@@ -108,19 +109,7 @@ def _epsilon(
         flat = cost.new_full((cost.shape[0],), float(epsilon))
     else:
         flat = epsilon.to(device=cost.device, dtype=cost.dtype).expand(batch_shape).reshape(-1)
-    return flat * _mean_cost(cost, rows, columns) if relative else flat
-
-
-def _mean_cost(cost: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
-    """Mean magnitude over allowed, unmasked pairs; 1 where every cost is 0, so that epsilon stays positive."""
-    allowed = ~torch.isinf(cost)
-    if rows is not None:
-        allowed = allowed & rows.unsqueeze(2)
-    if columns is not None:
-        allowed = allowed & columns.unsqueeze(1)
-    total = torch.where(allowed, cost, 0.0).abs().sum((1, 2))
-    mean = total / allowed.sum((1, 2)).clamp_min(1)
-    return torch.where(mean > 0, mean, 1.0)
+    return flat * mean_cost(cost, rows, columns) if relative else flat
 
 
 def balanced(problem: Problem) -> tuple[Problem, Tensor]:

@@ -66,11 +66,33 @@ def measure(v: Array, sums: Array, b: Array, residual: Array, width: int) -> Any
 
 
 @inner
-def next_step(history: History, width: int, depth: int, stored: int, plain: bool) -> int:
+def next_step(
+    residual: Array,
+    previous: Array,
+    step: Array,
+    root: Array,
+    changes: Array,
+    moves: Array,
+    gram: Array,
+    factor: Array,
+    weights: Array,
+    width: int,
+    depth: int,
+    stored: int,
+    plain: bool,
+) -> int:
     """Writes the next step of ``log v``.
 
     Args:
-        history: Holds the residual now, that before the last step, and the last step.
+        residual: Now; this and the next eight are the fields of :class:`History`.
+        previous: Residual before the last step.
+        step: The last step; the next one is written here.
+        root: Square root of b.
+        changes: Of the residual.
+        moves: Of the iterate, plus residual.
+        gram: Products of the changes.
+        factor: Room.
+        weights: Room.
         width: Entries of the vectors.
         depth: Changes to remember.
         stored: Changes stored since the last restart, -1 where there is no residual from before the last step.
@@ -79,30 +101,29 @@ def next_step(history: History, width: int, depth: int, stored: int, plain: bool
     Returns:
         Changes stored now.
     """
-    # Fields are taken out of the tuple before a loop: inside, their reference counts would keep it scalar.
-    residual, previous, step, root = history.residual, history.previous, history.step, history.root
-    changes, moves = history.changes, history.moves
     if stored >= 0 and not plain:
         k = stored % depth
         for j in range(width):
             change = residual[j] - previous[j]
             changes[k, j] = change * root[j]
             moves[k, j] = step[j] + change
-        _correlate(history, k, min(stored + 1, depth), width)
+        _correlate(residual, root, changes, gram, weights, k, min(stored + 1, depth), width)
     stored = -1 if plain else stored + 1
     for j in range(width):
         previous[j] = residual[j]
         step[j] = residual[j]
     if stored > 0:
-        _combine(history, min(stored, depth), width)
+        known = min(stored, depth)
+        _solve(gram, factor, weights, known, _RIDGE if step.itemsize == 8 else _RIDGE_FLOAT32)
+        _combine(step, moves, weights, known, width)
     return stored
 
 
 @inner
-def _correlate(history: History, k: int, known: int, width: int) -> None:
+def _correlate(
+    residual: Array, root: Array, changes: Array, gram: Array, weights: Array, k: int, known: int, width: int
+) -> None:
     """Products of the newest change with all, and of all with the residual (into the weights)."""
-    changes, residual, root = history.changes, history.residual, history.root
-    gram, weights = history.gram, history.weights
     for i in range(known):
         overlap = reach = changes.dtype.type(0.0)
         for j in range(width):
@@ -114,11 +135,9 @@ def _correlate(history: History, k: int, known: int, width: int) -> None:
 
 
 @inner
-def _combine(history: History, known: int, width: int) -> None:
+def _combine(step: Array, moves: Array, weights: Array, known: int, width: int) -> None:
     """Takes the weighted moves off the step, and shortens it if it is very long."""
-    step, moves, weights = history.step, history.moves, history.weights
     kind = step.dtype.type
-    _solve(history.gram, history.factor, weights, known, _RIDGE if step.itemsize == 8 else _RIDGE_FLOAT32)
     for i in range(known):
         weight = kind(weights[i])
         for j in range(width):

@@ -164,10 +164,10 @@ def _stage(
     Returns:
         Error, and sweeps spent in all. An error above ``limit`` after the first sweep ends the stage.
     """
-    # Fields are taken out of the tuple before a loop: inside, their reference counts would keep it scalar.
     history, kernel, a, b, p, q, v = work.history, work.kernel, work.a, work.b, work.p, work.q, work.v
     sums, products, scaled_p, scaled_q = work.sums, work.products, work.scaled_p, work.scaled_q
-    step, residual, best = history.step, history.residual, work.best
+    best, residual, previous, step, root = work.best, history.residual, history.previous, history.step, history.root
+    changes, moves, gram, room, weights = history.changes, history.moves, history.gram, history.factor, history.weights
     factor = p.dtype.type(scale)
     part = p.dtype.type(1.0) / factor
     stored: Any = np.int64(-1)
@@ -199,7 +199,9 @@ def _stage(
                 for j in range(width):
                     v[j] = best[j]
             else:
-                stored = next_step(history, width, depth, stored, pause > 0)
+                stored = next_step(
+                    residual, previous, step, root, changes, moves, gram, room, weights, width, depth, stored, pause > 0
+                )
                 pause = max(pause - 1, 0)
                 for j in range(width):
                     v[j] *= exp(step[j])

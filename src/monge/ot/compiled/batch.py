@@ -14,7 +14,7 @@ from monge.ot.compiled.sweep import clear_padding, survey
 
 Array = NDArray[Any]
 
-SOLVED, INVALID, TOO_FINE = 0, 1, 2
+SOLVED, INVALID, TOO_FINE, BROKEN = 0, 1, 2, 3
 
 # Plans are made again from rounded potentials, which costs some of the error.
 _MARGIN = 0.9
@@ -56,7 +56,8 @@ def solve_range(
         value: ``(B,)``, written: ``<f, a> + <g, b>``.
         error: ``(B,)``, written.
         iterations: ``(B,)`` int64, written.
-        status: ``(B,)`` int64, written: ``SOLVED``, ``INVALID`` cost, or ``TOO_FINE`` for float32.
+        status: ``(B,)`` int64, written: ``SOLVED``, ``INVALID`` cost, ``TOO_FINE`` for float32, or ``BROKEN`` where
+            the problem left the floating-point range.
         work: Room for a problem.
     """
     n, m = cost.shape[1], cost.shape[2]
@@ -73,7 +74,6 @@ def solve_range(
         if cost.itemsize == 4 and max(abs(low), abs(high)) / epsilon[k] * 2.0**-24 > 0.05 * tol:
             status[k] = TOO_FINE
             continue
-        status[k] = SOLVED
         inverse = kind(1.0) / epsilon[k]
         rows, columns = _massive(a[k], work.rows), _massive(b[k], work.columns)
         full = rows == n and columns == m
@@ -91,9 +91,8 @@ def solve_range(
             tile, rows, columns, inverse, low, high, _MARGIN * tol, max_iter, min(depth, most), warm, work
         )
         value[k] = _write(rows, columns, epsilon[k], work, f[k], g[k])
-        if not abs(value[k]) < np.inf:
-            error[k] = np.inf
-        elif not full:
+        status[k] = SOLVED if error[k] < np.inf and abs(value[k]) < np.inf else BROKEN
+        if not full:
             _extend(cost[k], inverse, a[k], b[k], f[k], g[k])
 
 

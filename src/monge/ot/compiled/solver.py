@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from monge.ot.compiled.balanced import Work, new_work
-from monge.ot.compiled.batch import INVALID, TOO_FINE, solve_range
+from monge.ot.compiled.batch import BROKEN, INVALID, TOO_FINE, solve_range
 from monge.ot.compiled.threads import over_range
 from monge.ot.scaling import Solution, refuse_cost, rescue
 
@@ -32,11 +32,17 @@ def solve_compiled(
         ValueError: NaN or ``-inf`` in the cost.
     """
     solution, status = _solve(cost, a, b, epsilon, tol, max_iter, init_g)
-    if status.any():
-        if (status == INVALID).any():
-            refuse_cost(int((status == INVALID).argmax()))
-        solution = _finer(solution, torch.from_numpy(status == TOO_FINE), cost, a, b, epsilon, tol, max_iter, init_g)
-    broken = ~torch.isfinite(solution.error)
+    if not status.any():
+        return solution
+    if (status == INVALID).any():
+        refuse_cost(int((status == INVALID).argmax()))
+    chosen = torch.from_numpy(status == TOO_FINE)
+    if bool(chosen.any()):
+        parts = [t[chosen].double() for t in (cost, a, b, epsilon)]
+        start = None if init_g is None else init_g[chosen].double()
+        finer, status[status == TOO_FINE] = _solve(parts[0], parts[1], parts[2], parts[3], tol, max_iter, start)
+        solution = _merged(solution, chosen, finer)
+    broken = torch.from_numpy(status == BROKEN)
     if bool(broken.any()):
         rescue(solution, broken, cost, a, b, epsilon, tol=tol, max_iter=max_iter)
     return solution
@@ -64,20 +70,8 @@ def _solve(
     return Solution(f, g, error, torch.from_numpy(iterations), value), status
 
 
-def _finer(
-    solution: Solution,
-    chosen: Tensor,
-    cost: Tensor,
-    a: Tensor,
-    b: Tensor,
-    epsilon: Tensor,
-    tol: float,
-    max_iter: int,
-    init_g: Tensor | None,
-) -> Solution:
-    """Solves the chosen problems in float64; potentials of the whole batch become float64."""
-    cost, a, b, epsilon = (t[chosen].double() for t in (cost, a, b, epsilon))
-    finer, _ = _solve(cost, a, b, epsilon, tol, max_iter, None if init_g is None else init_g[chosen].double())
+def _merged(solution: Solution, chosen: Tensor, finer: Solution) -> Solution:
+    """The solution with the chosen problems replaced; potentials of the whole batch take the finer dtype."""
     for name, part in vars(finer).items():
         whole = getattr(solution, name).to(part.dtype)
         whole[chosen] = part
