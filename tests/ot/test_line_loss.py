@@ -228,10 +228,29 @@ def test_compiled_graphs_are_whole(backend: Backend, compiler: str) -> None:
             torch.testing.assert_close(leaves[1].grad, leaves[0].grad)
 
 
+def test_compiled_graphs_differentiate_positions() -> None:
+    logits, labels, _, places = problem(6, 9)
+
+    def loss(z: Tensor, x: Tensor) -> Tensor:
+        return cramer_line_from_logits(z, labels, x).mean()
+
+    found = []
+    for function in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        leaves = logits.clone().requires_grad_(), places.clone().requires_grad_()
+        found.append(torch.autograd.grad(function(*leaves), leaves))
+    for compiled, plain in zip(*found):
+        torch.testing.assert_close(compiled, plain)
+
+
 def test_operator_passes_torch_s_own_checks() -> None:
     logits, labels, soft, places = problem(4, 5, torch.float32)
     gaps = places.diff()[None]
-    for target, distances, slope in ((labels, None, True), (soft, gaps, True), (labels, gaps, False)):
+    for target, distances, slope in (
+        (labels, None, True),
+        (soft, gaps, True),
+        (labels, gaps, False),
+        (soft, None, False),
+    ):
         for leaf in (logits, logits.clone().requires_grad_()):
             torch.library.opcheck(torch.ops.monge.cramer_of_logits.default, (leaf, target, distances, slope))
 
@@ -258,8 +277,15 @@ def test_operator_passes_torch_s_own_checks() -> None:
 def test_wrong_input_is_refused(
     backend: Backend, logits: Tensor, target: Tensor, positions: Tensor | None, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        cramer_line_from_logits(logits, target, positions)
+    for free in (positions, positions if positions is None else positions.double().requires_grad_()):
+        with pytest.raises(ValueError, match=message):
+            cramer_line_from_logits(logits, target, free)
+
+
+def test_labels_are_checked_on_the_differentiable_path_too() -> None:
+    places = torch.arange(3.0, requires_grad=True)
+    with pytest.raises(ValueError, match="sample 1 is class 3"):
+        cramer_line_from_logits(torch.zeros(2, 3), torch.tensor([0, 3]), places)
 
 
 def test_works_without_numba() -> None:

@@ -47,7 +47,7 @@ def cramer_line_from_logits(logits: Tensor, target: Tensor, positions: Tensor | 
     wanted = target.reshape(flat.shape if target.is_floating_point() else flat.shape[:1])
     gaps = None if positions is None else _flat_gaps(positions, logits)
     if wanted.requires_grad or (gaps is not None and gaps.requires_grad):
-        value = _formula(flat, wanted, gaps)
+        value = _formula(flat, wanted, gaps, look=_can_look(wanted))
     else:
         value, _ = _cramer_of_logits(flat, wanted, gaps, torch.is_grad_enabled() and flat.requires_grad)
     return value.reshape(batch)
@@ -88,16 +88,19 @@ def _wide(tensor: Tensor) -> torch.dtype:
     return torch.promote_types(tensor.dtype, torch.float32)
 
 
-def _formula(logits: Tensor, target: Tensor, gaps: Tensor | None) -> Tensor:
+def _formula(logits: Tensor, target: Tensor, gaps: Tensor | None, *, look: bool) -> Tensor:
     """The value in plain differentiable operations, for derivatives that the operator does not know."""
     p = torch.softmax(logits, dim=1, dtype=_wide(logits))  # (N, C)
+    wrong = None
     if target.is_floating_point():
-        moved = p - _distribution(target, p.dtype)
+        moved = p - _distribution(target, p.dtype, look=look)
     else:
+        target, wrong = _labels(target, p.shape[1], look=look)
         column = target.unsqueeze(1)
         moved = p.scatter_add(1, column, p.new_full(column.shape, -1.0))
     squares = moved.cumsum(1)[:, :-1].square()  # (N, C - 1)
-    return (squares if gaps is None else squares * gaps).sum(1)
+    value = (squares if gaps is None else squares * gaps).sum(1)
+    return value if wrong is None else value.masked_fill(wrong, torch.nan)
 
 
 @torch.library.custom_op("monge::cramer_of_logits", mutates_args=())
@@ -106,9 +109,9 @@ def _cramer_of_logits(logits: Tensor, target: Tensor, gaps: Tensor | None, slope
     wide = logits.to(_wide(logits))
     wrong = None
     if target.is_floating_point():
-        target = _distribution(target, wide.dtype)
+        target = _distribution(target, wide.dtype, look=_can_look(target))
     else:
-        target, wrong = _labels(target, wide.shape[1])
+        target, wrong = _labels(target, wide.shape[1], look=_can_look(target))
     rows = _compiled_rows if compiled_for(wide) else _torch_rows
     value, gradient = rows(wide, target, gaps, slope)
     return value if wrong is None else value.masked_fill(wrong, torch.nan), gradient
@@ -133,7 +136,7 @@ def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ..
         return None, None, None, None
     if torch.is_grad_enabled() or len(slope) != len(logits):
         with torch.enable_grad():
-            value = _formula(logits, target, gaps)
+            value = _formula(logits, target, gaps, look=False)
             (gradient,) = torch.autograd.grad(value, logits, grad, create_graph=True)
         return gradient, None, None, None
     return (slope * grad.unsqueeze(1)).to(logits.dtype), None, None, None
@@ -142,9 +145,14 @@ def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ..
 _cramer_of_logits.register_autograd(_backward, setup_context=_save)
 
 
-def _labels(target: Tensor, classes: int) -> tuple[Tensor, Tensor | None]:
-    """Classes in range and, where values are not looked at, which ones were not."""
-    if target.device.type != "cpu":
+def _can_look(target: Tensor) -> bool:
+    """Whether values cost nothing to see: not while tracing, and not where that means waiting for an accelerator."""
+    return target.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _labels(target: Tensor, classes: int, *, look: bool) -> tuple[Tensor, Tensor | None]:
+    """Classes in range and, unless values are looked at, which ones were not."""
+    if not look:
         inside = target.clamp(0, classes - 1)
         return inside, inside != target
     if len(target):
@@ -156,13 +164,13 @@ def _labels(target: Tensor, classes: int) -> tuple[Tensor, Tensor | None]:
     return target, None
 
 
-def _distribution(target: Tensor, dtype: torch.dtype) -> Tensor:
-    """Probabilities that sum to one; NaN where they are wrong and values are not looked at."""
+def _distribution(target: Tensor, dtype: torch.dtype, *, look: bool) -> Tensor:
+    """Probabilities that sum to one; NaN where they are wrong, unless values are looked at."""
     tolerance = max(_TOLERANCE, 2.0 * torch.finfo(target.dtype).eps)
     target = target.to(dtype)
     total = target.sum(1, keepdim=True)
     off, low = (total - 1.0).detach().abs(), target.detach().amin(1, keepdim=True)
-    if torch.compiler.is_compiling() or target.device.type != "cpu":
+    if not look:
         # A NaN fails the comparison.
         total = torch.where((off <= tolerance) & (low >= 0), total, torch.nan)
     elif len(target) and not (float(off.amax()) <= tolerance and float(low.amin()) >= 0):
