@@ -28,16 +28,17 @@ def unbalanced_potentials(
     """
     cost, a, b, epsilon = problem.cost, problem.a, problem.b, problem.epsilon
     damping = strength.double() / (strength.double() + epsilon.double())
+    dtype = _precision(problem, tol)
     if compiled_for(cost):
         from monge.ot.compiled.unbalanced import solve_unbalanced
 
         p, q, error, iterations = solve_unbalanced(cost, a, b, epsilon, damping, tol=tol * mass, max_iter=max_iter)
     else:
-        x, log_a, log_b = _log_domain(problem, tol)
+        x, log_a, log_b = _log_domain(problem, dtype)
         p, q, error, iterations = solve_in_log_domain(
-            x, log_a, log_b, tol=tol * mass, max_iter=max_iter, damping=damping.to(x.dtype)[:, None]
+            x, log_a, log_b, tol=tol * mass, max_iter=max_iter, damping=damping.to(dtype)[:, None]
         )
-    return _in_units_of_cost(problem, p, tol), _in_units_of_cost(problem, q, tol), error, iterations
+    return _in_units_of_cost(problem, p, dtype), _in_units_of_cost(problem, q, dtype), error, iterations
 
 
 def partial_potentials(
@@ -48,6 +49,7 @@ def partial_potentials(
     Returns:
         As :func:`unbalanced_potentials`, and the multiplier of the mass, ``(B,)``.
     """
+    dtype = _precision(problem, tol)
     if compiled_for(problem.cost):
         from monge.ot.compiled.unbalanced import solve_partial as solve_compiled
 
@@ -55,27 +57,28 @@ def partial_potentials(
             problem.cost, problem.a, problem.b, problem.epsilon, moved, tol=tol, max_iter=max_iter
         )
     else:
-        x, log_a, log_b = _log_domain(problem, tol)
-        p, q, error, iterations, t = solve_partial(x, log_a, log_b, moved.to(x.dtype).log(), tol=tol, max_iter=max_iter)
-    f, g, multiplier = (_in_units_of_cost(problem, z, tol) for z in (p, q, t[:, None]))
+        x, log_a, log_b = _log_domain(problem, dtype)
+        p, q, error, iterations, t = solve_partial(x, log_a, log_b, moved.to(dtype).log(), tol=tol, max_iter=max_iter)
+    f, g, multiplier = (_in_units_of_cost(problem, z, dtype) for z in (p, q, t[:, None]))
     return f, g, error, iterations, multiplier.squeeze(1)
 
 
-def _log_domain(problem: Problem, tol: float) -> tuple[Tensor, Tensor, Tensor]:
+def _log_domain(problem: Problem, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Cost over epsilon ``(B, N, M)`` and log weights."""
-    dtype = _precision(problem, tol)
     x = problem.cost.to(dtype) / problem.epsilon.to(dtype)[:, None, None]
     return x, safe_log(problem.a.to(dtype)), safe_log(problem.b.to(dtype))
 
 
-def _in_units_of_cost(problem: Problem, potential: Tensor, tol: float) -> Tensor:
+def _in_units_of_cost(problem: Problem, potential: Tensor, dtype: torch.dtype) -> Tensor:
     # An infeasible problem has no potentials; its error says so, and zeros keep its plan free of NaN.
     finite = torch.where(torch.isfinite(potential), potential, 0.0)
-    return (finite * problem.epsilon[:, None]).to(_precision(problem, tol))
+    return (finite * problem.epsilon[:, None]).to(dtype)
 
 
 def _precision(problem: Problem, tol: float) -> torch.dtype:
     """The dtype of the cost, or float64 where one rounding of ``cost / epsilon`` could move a plan by ``tol``."""
-    largest = problem.cost.masked_fill(torch.isinf(problem.cost), 0.0).abs().amax((1, 2)) / problem.epsilon
-    fine = problem.cost.dtype == torch.float32 and bool((largest * 2.0**-24 > tol).any())
-    return torch.float64 if fine else problem.cost.dtype
+    cost = problem.cost
+    if cost.dtype == torch.float64:
+        return cost.dtype
+    largest = cost.masked_fill(torch.isinf(cost), 0.0).abs().amax((1, 2)) / problem.epsilon
+    return torch.float64 if bool((largest * 2.0**-24 > tol).any()) else cost.dtype
