@@ -63,9 +63,9 @@ def importance_weights(
         T, M+ and M-; ``1/2 (T * (M+ + M-)).sum()`` is the batch-wise OT loss.
 
     Example:
-        >>> weights = importance_weights(torch.tensor([[0.0], [0.6], [0.7]]), torch.tensor([0, 0, 1]))
-        >>> weights.plan.argmax()  # row 1, column 2: the negative pair inside the margin
-        tensor(5)
+        >>> weights = importance_weights(torch.tensor([[0.0], [0.1], [0.6], [0.7]]), torch.tensor([0, 0, 1, 1]))
+        >>> (12 * weights.plan[0]).round(decimals=1)  # 1 would be even; the mass is on the negatives inside the margin
+        tensor([0.0000, 0.0000, 1.5000, 1.5000])
     """
     terms = batchwise_ot_weights(
         embeddings,
