@@ -57,7 +57,7 @@ def heat_map(
             far = (distances[i][j], farthest) if distances and farthest and i != j else None
             parts.append(_cell(name, row, j, 0.0 if i == j else top, _Place(left + size * j, y, size), far))
         parts.append(column_name(names[i], left + size * (i + 0.5), start + size * n, upright))
-    legend = [scale_bar("0 %", f"{100 * top:.2g} % taken for this class", left, frame.top + 6)]
+    legend = [scale_bar("0 %", f"{100 * top:.3g} % taken for this class", left, frame.top + 6)]
     if farthest:
         legend.append(_bar_legend(farthest, left, frame.top + 6 + LEGEND_ROOM))
     return frame.svg(*parts, *legend)
