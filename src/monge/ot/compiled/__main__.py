@@ -18,16 +18,20 @@ def compile_all() -> None:
     with use_backend("compiled"):
         for dtype in (torch.float32, torch.float64):
             cost = (torch.rand(2, 5, 6, dtype=dtype) + 0.1).requires_grad_()
-            ot.sinkhorn(cost, epsilon=0.2).value.sum().backward()
             ot.sinkhorn(cost, epsilon=0.2, grad="none").plan.sum()
-            ot.sinkhorn(cost, epsilon=0.2, grad="implicit").plan.square().sum().backward()
-            potentials = ot.sinkhorn(cost, epsilon=0.2, grad="implicit").potentials
-            (potentials[0].square().sum() + potentials[1].square().sum()).backward()
-            ot.sinkhorn_unbalanced(cost, epsilon=0.2, rho=1.0).value.sum().backward()
-            ot.sinkhorn_partial(cost, epsilon=0.2, mass=0.5).value.sum().backward()
+            implicit = ot.sinkhorn(cost, epsilon=0.2, grad="implicit")
             logits = torch.rand(4, 5, dtype=dtype, requires_grad=True)
-            for target in (torch.arange(4), torch.full((4, 5), 0.2, dtype=dtype)):
-                ot.cramer_line_from_logits(logits, target).sum().backward()
+            results = [
+                ot.sinkhorn(cost, epsilon=0.2).value,
+                implicit.plan.square(),
+                *(potential.square() for potential in implicit.potentials),
+                ot.sinkhorn_unbalanced(cost, epsilon=0.2, rho=1.0).value,
+                ot.sinkhorn_partial(cost, epsilon=0.2, mass=0.5).value,
+                ot.cramer_line_from_logits(logits, torch.arange(4)),
+                ot.cramer_line_from_logits(logits, torch.full((4, 5), 0.2, dtype=dtype)),
+            ]
+            for result in results:
+                torch.autograd.backward(result.sum())
 
 
 if __name__ == "__main__":
