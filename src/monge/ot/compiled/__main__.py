@@ -30,8 +30,7 @@ def compile_all() -> None:
                 ot.cramer_line_from_logits(logits, torch.arange(4)),
                 ot.cramer_line_from_logits(logits, torch.full((4, 5), 0.2, dtype=dtype)),
             ]
-            for result in results:
-                torch.autograd.backward(result.sum())
+            torch.autograd.backward([result.sum() for result in results])
 
 
 if __name__ == "__main__":
