@@ -1,13 +1,15 @@
-"""Other libraries' entropic solvers behind one call, each tuned by its own stopping knob.
+"""Other libraries' solvers behind one call, each tuned by its own stopping knob.
 
 A forward entry maps a tolerance to a plan; a gradient entry maps it to the gradient with respect to the cost. Every
-peer gets the same float32 cost of mean one, the same weights and the same absolute epsilon.
+peer gets the same cost of mean one, the same weights and the same absolute epsilon, in the dtype of the cell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import geomloss.ot
 import jax
@@ -22,9 +24,9 @@ from ott.solvers.linear import acceleration
 from ott.solvers.linear.sinkhorn import Sinkhorn
 from torch import Tensor
 
-from monge.ot import sinkhorn
+from monge.ot import emd, sinkhorn, use_backend
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Entry = Callable[[float], Array]
 
 _MOST = 20_000
@@ -42,9 +44,13 @@ class Cell:
 
 def forward_entries(cell: Cell) -> dict[str, Entry]:
     """Plans of one problem or a batch."""
-    entries = {"monge": lambda tol: _monge_plan(cell, tol)}
+    entries: dict[str, Entry] = {
+        "monge": lambda tol: _monge_plan(cell, tol),
+        "monge, torch alone": lambda tol: _with_torch(lambda: _monge_plan(cell, tol)),
+    }
     if cell.cost.dim() == 2:
         entries["POT kernel"] = lambda tol: _pot_single(cell, "sinkhorn", tol)
+        entries["POT stabilized"] = lambda tol: _pot_single(cell, "sinkhorn_stabilized", tol)
         entries["POT log"] = lambda tol: _pot_single(cell, "sinkhorn_log", tol)
     else:
         entries["POT loop, kernel"] = lambda tol: _pot_loop(cell, tol)
@@ -62,6 +68,7 @@ def value_gradient_entries(cell: Cell) -> dict[str, Entry]:
     """Gradient of the summed regularised values to the cost: the plan, by whatever way the library goes."""
     return {
         "monge envelope": lambda tol: _monge_value_gradient(cell, tol),
+        "monge envelope, torch alone": lambda tol: _with_torch(lambda: _monge_value_gradient(cell, tol)),
         "POT batch, envelope": lambda tol: _pot_value_gradient(cell, tol, "envelope"),
         "POT batch, autodiff": lambda tol: _pot_value_gradient(cell, tol, "autodiff"),
         "ott lse, Danskin": _Ott(cell, lse=True, gradient="value"),
@@ -72,9 +79,24 @@ def plan_gradient_entries(cell: Cell, direction: Tensor) -> dict[str, Entry]:
     """Gradient of ``<plan, direction>`` to the cost."""
     return {
         "monge implicit": lambda tol: _monge_plan_gradient(cell, direction, tol),
+        "monge implicit, torch alone": lambda tol: _with_torch(lambda: _monge_plan_gradient(cell, direction, tol)),
         "POT batch, autodiff": lambda tol: _pot_plan_gradient(cell, direction, tol),
         "ott lse, implicit": _Ott(cell, lse=True, gradient="plan", direction=direction),
     }
+
+
+def exact_entries(cell: Cell) -> dict[str, Entry]:
+    """Optimal cost, exact, as an array of one number."""
+    cost, a, b = (t.double().numpy() for t in (cell.cost, cell.a, cell.b))
+    return {
+        "monge emd": lambda tol: np.asarray(float(emd(cell.cost).value)),
+        "POT emd": lambda tol: np.asarray((pot.emd(a, b, cost) * cost).sum()),
+    }
+
+
+def _with_torch(solve: Callable[[], Array]) -> Array:
+    with use_backend("torch"):
+        return solve()
 
 
 def _monge_plan(cell: Cell, tol: float) -> Array:
@@ -154,21 +176,28 @@ class _Ott:
     def __init__(
         self, cell: Cell, *, lse: bool, momentum: float = 1.0, gradient: str = "", direction: Tensor | None = None
     ) -> None:
-        self.arrays = tuple(jnp.asarray(t.numpy()) for t in (cell.cost, cell.a, cell.b))
+        self.wide = cell.cost.dtype == torch.float64
+        with self._precision():
+            self.arrays = tuple(jnp.asarray(t.numpy()) for t in (cell.cost, cell.a, cell.b))
+            self.direction = None if direction is None else jnp.asarray(direction.numpy())
         self.epsilon, self.lse, self.momentum, self.gradient = cell.epsilon, lse, momentum, gradient
-        self.direction = None if direction is None else jnp.asarray(direction.numpy())
         self.compiled: dict[float, Callable[..., jax.Array]] = {}
 
     def __call__(self, tol: float) -> Array:
-        if tol not in self.compiled:
-            self.compiled[tol] = self._compile(tol)
-        return np.asarray(jax.block_until_ready(self.compiled[tol](*self.arrays)))
+        with self._precision():
+            if tol not in self.compiled:
+                self.compiled[tol] = self._compile(tol)
+            return np.asarray(jax.block_until_ready(self.compiled[tol](*self.arrays)))
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Float64 is off in jax unless asked for, and asking for it everywhere would change the other cells."""
+        return jax.enable_x64(True) if self.wide else nullcontext()
 
     def _compile(self, tol: float) -> Callable[..., jax.Array]:
         extra = {} if self.momentum == 1.0 else {"momentum": acceleration.Momentum(value=self.momentum)}
         solver = Sinkhorn(threshold=tol, max_iterations=_MOST, lse_mode=self.lse, inner_iterations=10, **extra)
 
-        def solve(cost: jax.Array, a: jax.Array, b: jax.Array) -> object:
+        def solve(cost: jax.Array, a: jax.Array, b: jax.Array) -> Any:
             return solver(LinearProblem(Geometry(cost_matrix=cost, epsilon=self.epsilon), a=a, b=b))
 
         if self.gradient == "value":

@@ -17,8 +17,8 @@ from monge.ot.scaling import Solution, refuse_cost, rescue
 # Changes that the acceleration remembers. Tight tolerances repay a long memory, and beside a large kernel it is cheap.
 _DEPTH, _DEPTH_TIGHT, _DEPTH_LARGE = 5, 10, 20
 _TIGHT, _LARGE = 3e-5, 128 * 128
-# Entries of the largest kernel that a thread keeps room for between solves.
-_KEPT = 1 << 20
+# Bytes of the largest kernel that a thread keeps between solves: fresh memory costs as much as several iterations.
+_KEPT = 1 << 24
 
 _rooms = threading.local()
 
@@ -85,6 +85,6 @@ def _room(n: int, m: int, depth: int, dtype: Any) -> Work:
     if getattr(_rooms, "key", None) == key:
         return _rooms.work  # type: ignore[no-any-return]
     work = new_work(n, m, depth, dtype)
-    if n * m <= _KEPT:
+    if work.kernel.nbytes <= _KEPT:
         _rooms.key, _rooms.work = key, work
     return work
