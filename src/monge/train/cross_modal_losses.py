@@ -1,0 +1,30 @@
+"""From the ``loss:`` section of a cross-modal recipe to a module called as ``loss(x_emb, y_emb, x_labels, y_labels)``."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from monge.losses import CrossModalBatchwiseOTLoss
+from monge.recipes.cross_modal_losses import CrossModalLoss, CrossModalOTParams
+
+
+def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_classes: int) -> nn.Module:
+    """Builds the loss of a cross-modal recipe.
+
+    Args:
+        config: One of the typed loss sections.
+        embedding_dim: Length of an embedding, the same on both sides.
+        num_classes: Training classes.
+
+    Returns:
+        A module called as ``loss(x_emb (N, D), y_emb (M, D), x_labels (N,), y_labels (M,)) -> scalar``; x are queries, y
+        gallery items, samples with equal labels belong together. If it has parameters of its own they are trained with
+        the model, at ``lr_scale`` (an attribute, 1 if absent) times its learning rate.
+
+    Example:
+        >>> build_cross_modal_loss(CrossModalOTParams(weights=(0, 0, 1, 1)), embedding_dim=8, num_classes=3).weights
+        {'xy': 2.0}
+    """
+    if isinstance(config, CrossModalOTParams):
+        return CrossModalBatchwiseOTLoss(**config.model_dump(exclude={"name"}))
+    return CrossModalBatchwiseOTLoss.preset(config.preset, quirks=config.quirks)
