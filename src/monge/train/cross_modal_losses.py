@@ -1,4 +1,4 @@
-"""From the ``loss:`` section of a cross-modal recipe to a module called as ``loss(x_emb, y_emb, x_labels, y_labels)``."""
+"""From the ``loss:`` section of a cross-modal recipe to a module that takes the embeddings and labels of both sides."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_class
         num_classes: Training classes.
 
     Returns:
-        A module called as ``loss(x_emb (N, D), y_emb (M, D), x_labels (N,), y_labels (M,)) -> scalar``; x are queries, y
-        gallery items, samples with equal labels belong together. If it has parameters of its own they are trained with
+        A module called as ``loss(x_emb (N, D), y_emb (M, D), x_labels (N,), y_labels (M,)) -> scalar``; x are queries,
+        y gallery items, samples with equal labels belong together. If it has parameters of its own they are trained with
         the model, at ``lr_scale`` (an attribute, 1 if absent) times its learning rate.
 
     Example:
