@@ -18,8 +18,8 @@ def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_class
 
     Returns:
         A module called as ``loss(x_emb (N, D), y_emb (M, D), x_labels (N,), y_labels (M,)) -> scalar``; x are queries,
-        y gallery items, samples with equal labels belong together. If it has parameters of its own they are trained with
-        the model, at ``lr_scale`` (an attribute, 1 if absent) times its learning rate.
+        y gallery items, samples with equal labels belong together. If it has parameters of its own they are trained
+        with the model, at ``lr_scale`` (an attribute, 1 if absent) times its learning rate.
 
     Example:
         >>> build_cross_modal_loss(CrossModalOTParams(weights=(0, 0, 1, 1)), embedding_dim=8, num_classes=3).weights
