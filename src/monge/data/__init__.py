@@ -3,6 +3,9 @@
 from monge.data.cache import cache_dir as cache_dir
 from monge.data.examples import Examples as Examples
 from monge.data.examples import Splits as Splits
+from monge.data.face_pairs import FaceSplits as FaceSplits
+from monge.data.face_pairs import PairSet as PairSet
+from monge.data.faces import load_faces as load_faces
 from monge.data.image_files import ImageFiles as ImageFiles
 from monge.data.images import ImageSet as ImageSet
 from monge.data.shapes import load_shapes as load_shapes
@@ -19,8 +22,10 @@ from monge.data.tables import load_table as load_table
 
 __all__ = [
     "Examples",
+    "FaceSplits",
     "ImageFiles",
     "ImageSet",
+    "PairSet",
     "Source",
     "Splits",
     "TableSet",
@@ -30,6 +35,7 @@ __all__ = [
     "folder_of",
     "is_cached",
     "list_sources",
+    "load_faces",
     "load_images",
     "load_shapes",
     "load_table",
