@@ -18,6 +18,7 @@ from monge.nn.lenet import LeNet5
 from monge.nn.metric_network import MetricNetwork
 from monge.nn.mlp import MLP
 from monge.nn.mvcnn import MVCNN
+from monge.nn.packaged import PackagedBackbone, PackagedConfig, packaged_backbone
 from monge.nn.small_cnn import SmallCNN
 from monge.nn.two_modalities import TwoModalities
 from monge.nn.weights import WeightsReport, load_weights
@@ -35,6 +36,8 @@ __all__ = [
     "MetricHead",
     "MetricNetwork",
     "ModelConfig",
+    "PackagedBackbone",
+    "PackagedConfig",
     "SmallCNN",
     "SmallCNNConfig",
     "TimmConfig",
@@ -43,4 +46,5 @@ __all__ = [
     "build_classifier",
     "build_model",
     "load_weights",
+    "packaged_backbone",
 ]

