@@ -81,7 +81,7 @@ def draw_identities(
 
 
 class _Pose:
-    """How the head is turned, tilted, moved and scaled, numbers ``(B, 1, 1)``; both picture and head reach from -1 to 1."""
+    """How the head is turned, tilted, moved and scaled, numbers ``(B, 1, 1)``; picture and head reach from -1 to 1."""
 
     def __init__(self, moments: Numbers, yaw: float, roll: float) -> None:
         turn, tilt, right, down, scale = moments.T[:5, :, None, None]
@@ -97,7 +97,8 @@ class _Pose:
 
     def turned_back(self, x: Numbers) -> Numbers:
         """Where on the head's front lies what is seen at ``x`` across it; what turns away shrinks at the edge."""
-        return np.sin(np.arcsin(np.clip(x, -1, 1)) - self.angle)
+        back: Numbers = np.sin(np.arcsin(np.clip(x, -1, 1)) - self.angle)
+        return back
 
     def seen(self, points: Numbers, wide: Numbers, high: Numbers) -> Numbers:
         """Where points of the head's front ``(B, K, 2)`` are in the picture."""
@@ -180,12 +181,14 @@ class _Face:
         field = np.zeros_like(u)
         for along_u, along_v, phase, height in waves:
             field += height * np.cos(7 * (along_u - 0.5) * 2 * u + 7 * (along_v - 0.5) * 2 * v + 2 * np.pi * phase)
-        return field / _WAVES**0.5
+        scaled: Numbers = field / _WAVES**0.5
+        return scaled
 
 
 def _inside(depth: Numbers, steep: float) -> Numbers:
     """1 where ``depth`` is positive, 0 where it is negative, a soft edge between them."""
-    return np.clip(0.5 + depth * steep, 0, 1)
+    cover: Numbers = np.clip(0.5 + depth * steep, 0, 1)
+    return cover
 
 
 def _over(picture: Numbers, colour: Numbers, cover: Numbers) -> Numbers:
