@@ -328,8 +328,9 @@ def _backbone(config: TimmConfig | PackagedConfig, channels: int, size: int) -> 
         return _timm_backbone(config, channels, size)
     if channels not in (1, 3):
         raise RecipeError(f"model.name: found packaged, which takes 1 or 3 channels, but the images have {channels}")
-    options = {"fixed_statistics": config.fixed_statistics, "lr_scale": config.lr_scale}
-    backbone = packaged_backbone(config.backbone, freeze=config.freeze, **options)
+    backbone = packaged_backbone(
+        config.backbone, freeze=config.freeze, fixed_statistics=config.fixed_statistics, lr_scale=config.lr_scale
+    )
     return backbone, backbone.num_features
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast, get_args
 
+import torch
 from torch import Tensor, nn
 
 from monge.errors import DataFormatError, MongeError
@@ -92,7 +93,9 @@ class PackagedBackbone(nn.Module):
         self, network: nn.Module, *, freeze: bool | int = False, fixed_statistics: bool = False, lr_scale: float = 1.0
     ) -> None:
         super().__init__()
-        self.network, self.fixed_statistics, self.lr_scale = network, fixed_statistics, lr_scale
+        # Channels last is several times as fast on a CPU, above all in the convolutions of each channel by itself.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.fixed_statistics, self.lr_scale = fixed_statistics, lr_scale
         self.num_features = int(cast(Any, network).num_features)
         self._frozen = _first_parts(network, freeze)
         for part in self._frozen:
@@ -115,7 +118,8 @@ class PackagedBackbone(nn.Module):
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             found = f"found shape {tuple(images.shape)}"
             raise MongeError(f"{found}, expected images (N, 3, H, W) or grey ones (N, 1, H, W)")
-        features: Tensor = self.network(images.expand(-1, 3, -1, -1))
+        colour = images.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.network(colour)
         return features
 
 
