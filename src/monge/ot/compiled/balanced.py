@@ -1,4 +1,4 @@
-"""One balanced entropic problem, all in cache: fused sweeps, annealing where needed, Anderson acceleration.
+"""One balanced entropic problem, all in cache: fused sweeps, annealing, Anderson acceleration, Newton for what is left.
 
 The same mathematics and the same report as :mod:`monge.ot.scaling`, which stays the fallback: kernel-domain iterations
 with absorbed potentials and a stop test on the L1 error of both marginals. Row marginals are exact after every sweep,
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from monge.ot.compiled.anderson import History, measure, new_history, next_step
 from monge.ot.compiled.arithmetic import at_order, exp, log, order_of
 from monge.ot.compiled.jit import inner
+from monge.ot.compiled.newton import dual, newton_step
 from monge.ot.compiled.sweep import first_sweep, row_floors, sweep
 
 Array = NDArray[Any]
@@ -32,6 +33,10 @@ _ASTRAY = 4.0
 _PATIENCE = 30
 # A warm start further off than this is not one.
 _WARM = 1.0
+# Sweeps after which a problem is hard enough for Newton's method: these, and one for every other column, since a step
+# of it costs a sweep for every third. Beyond the largest width a dense system costs more than it saves.
+_HARD, _WIDEST = 40, 512
+_SHORTEST = 1e-5
 
 
 class Work(NamedTuple):
@@ -168,10 +173,12 @@ def _stage(
     sums, products, scaled_p, scaled_q = work.sums, work.products, work.scaled_p, work.scaled_q
     best, residual, previous, step, root = work.best, history.residual, history.previous, history.step, history.root
     changes, moves, gram, room, weights = history.changes, history.moves, history.gram, history.factor, history.weights
-    factor = p.dtype.type(scale)
-    part = p.dtype.type(1.0) / factor
+    kind = p.dtype.type
+    factor = kind(scale)
+    part = kind(1.0) / factor
     stored: Any = np.int64(-1)
     least, since, pause, restarts, begun = np.inf, 0, 0, 0, spent
+    newton, reach, highest, patience = False, kind(1.0), -np.inf, spent + _HARD + m // 2
     fresh = True
     while True:
         if fresh:
@@ -187,7 +194,22 @@ def _stage(
         spent += 1
         error = np.float64(measure(v, sums, b, residual, width))
         ended = not (goal < error < np.inf) or spent >= max_iter or (spent == begun + 1 and error > limit)
-        if not ended:
+        if not ended and newton:
+            value = dual(a, b, scaled_p, scaled_q, v, products, n, m)
+            if error < least or value > highest:
+                least, highest = min(error, least), max(value, highest)
+                for j in range(width):
+                    best[j] = v[j]
+                newton = newton_step(kernel, n, m, a, b, v, products, sums, step)
+                reach = min(kind(1.0), kind(4.0) * reach)
+            else:
+                reach *= kind(0.25)
+            newton = newton and reach > _SHORTEST
+            for j in range(width):
+                v[j] = best[j] * exp(reach * step[j]) if newton and j < m else best[j]
+            if not newton:
+                stored, since, pause, patience = -1, 0, 1, spent + 4 * (_HARD + m)
+        elif not ended:
             since += 1
             if error < least:
                 least, since = error, 0
@@ -198,6 +220,10 @@ def _stage(
                 stored = -1
                 for j in range(width):
                     v[j] = best[j]
+            elif spent > patience and m <= _WIDEST:
+                newton, reach, highest, least = True, kind(0.25), -np.inf, np.inf
+                for j in range(width):
+                    v[j] = best[j]
             else:
                 stored = next_step(
                     residual, previous, step, root, changes, moves, gram, room, weights, width, depth, stored, pause > 0
@@ -205,6 +231,7 @@ def _stage(
                 pause = max(pause - 1, 0)
                 for j in range(width):
                     v[j] *= exp(step[j])
+        if not ended:
             fresh = spent % _CHECK_EVERY == 0 and _grown(v, b, products, n, width)
         if ended or fresh:
             for i in range(n):
