@@ -72,6 +72,45 @@ def test_affine_moves_little_and_keeps_the_middle() -> None:
     torch.testing.assert_close(augment(spot, ["affine"], generator())[:, :, 7, 7], torch.ones(8, 1))
 
 
+@pytest.fixture
+def strokes() -> Tensor:
+    """A bright cross on a ground of zeros, many times over."""
+    images = torch.zeros(40, 1, 48, 48)
+    images[:, :, 22:26, 6:42] = 1
+    images[:, :, 6:42, 22:26] = 1
+    return images
+
+
+def test_jitter_bends_strokes_without_losing_them(strokes: Tensor) -> None:
+    bent = augment(strokes, ["stroke_jitter"], generator())
+    ratio = bent.sum((1, 2, 3)) / strokes.sum((1, 2, 3))
+    assert float(ratio.min()) > 0.7
+    assert float(ratio.max()) < 1.4
+    overlap = (bent * strokes).sum((1, 2, 3)) / bent.sum((1, 2, 3))
+    assert 0.3 < float(overlap.mean()) < 0.95
+
+
+def test_width_adds_at_most_a_pixel_and_takes_at_most_half_of_one(strokes: Tensor) -> None:
+    changed = augment(strokes, ["stroke_width"], generator())
+    across = changed[:, 0, :, 10].sum(1)  # a stroke that was four pixels wide
+    assert 3 <= float(across.min()) < 3.5
+    assert 5.5 < float(across.max()) <= 6
+    wider = across > 4
+    assert torch.equal(changed[wider] >= strokes[wider], torch.ones_like(changed[wider], dtype=torch.bool))
+    assert torch.equal(changed[~wider] <= strokes[~wider], torch.ones_like(changed[~wider], dtype=torch.bool))
+
+
+def test_dropout_takes_patches_away_and_adds_nothing(strokes: Tensor) -> None:
+    left = augment(strokes, ["stroke_dropout"], generator())
+    assert bool((left <= strokes).all())
+    lost = 1 - left.sum((1, 2, 3)) / strokes.sum((1, 2, 3))
+    assert 0.01 < float(lost.mean()) < 0.2
+    assert float(lost.max()) > 0.1
+    # Where something is gone it is gone from a patch, not from single pixels.
+    gone = left[:, 0, 24, 6:42] < 0.3
+    assert int((gone[:, 1:] & gone[:, :-1]).sum()) > 0.5 * int(gone.sum())
+
+
 def test_wrong_names_and_images_are_refused(images: Tensor) -> None:
     with pytest.raises(ValueError, match="unknown augmentation 'rotate', expected one of shift, flip, affine"):
         augment(images, ["rotate"], generator())

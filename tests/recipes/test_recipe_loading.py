@@ -80,7 +80,7 @@ def test_another_kind_starts_its_section_anew_in_whatever_order():
         ("optimizer.momentum=0.9", "optimizer.momentum: found 0.9 with name: adam"),
         ("optimizer.lr=.inf", "optimizer.lr: found inf, expected a finite number"),
         ("data.augment=shift", "data.augment: found 'shift', expected a list"),
-        ("data.augment=[spin]", "data.augment.0: found 'spin', expected 'shift', 'flip' or 'affine'"),
+        ("data.augment=[spin]", "data.augment.0: found 'spin', expected 'shift', 'flip', 'affine', "),
         ("schedule.name=exponential", "schedule.gamma: missing, a recipe needs it"),
         ("data.name.x=1", "data.name is a value, not a section"),
         ("loss=3", "loss: found 3, expected"),

@@ -19,6 +19,12 @@ STATISTICS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 _MAX_TURN = 10 * torch.pi / 180
 _MAX_ZOOM = 0.1
 _MAX_SHEAR = 0.1
+# Of drawings: how far a stroke strays, in units where the picture is 2 wide, and how many knots its path has.
+_BEND, _TREMOR = 0.07, 0.02
+_BEND_KNOTS, _TREMOR_KNOTS = 4, 10
+# The pen skips where a smooth random field is above a height drawn from this range: 1 to 15 % of the picture.
+_SKIPS_ABOVE = (1.0, 2.3)
+_SKIP_KNOTS = 7
 
 
 def augment(images: Tensor, names: Sequence[str], generator: torch.Generator) -> Tensor:
@@ -27,6 +33,12 @@ def augment(images: Tensor, names: Sequence[str], generator: torch.Generator) ->
     * ``"shift"``: a random crop after padding with zeros by an eighth of the side, so a move of up to that far;
     * ``"flip"``: left and right swapped with probability 1/2;
     * ``"affine"``: turned by up to 10 degrees, scaled by up to 10 % and sheared by up to 0.1, bilinear, zeros outside.
+
+    Three are for drawings, whose ink is bright on a ground of zeros, and make clean ones look drawn by hand:
+
+    * ``"stroke_jitter"``: points stray along smooth random fields, one of slow bends and one of a fine tremor;
+    * ``"stroke_width"``: strokes get wider by up to a pixel on each side, or thinner by up to half as much;
+    * ``"stroke_dropout"``: patches with soft edges, here and there, in which nothing is drawn.
 
     Zeros fill what comes in from outside, so apply it before :func:`normalize`.
 
@@ -119,8 +131,41 @@ def _affine(images: Tensor, generator: torch.Generator) -> Tensor:
     return F.grid_sample(work, grid, mode="bilinear", padding_mode="zeros", align_corners=False).to(images.dtype)
 
 
+def _stroke_jitter(images: Tensor, generator: torch.Generator) -> Tensor:
+    bend, tremor = (_field(images, 2, knots, generator) for knots in (_BEND_KNOTS, _TREMOR_KNOTS))
+    strays = (_BEND * bend + _TREMOR * tremor).permute(0, 2, 3, 1)  # (B, H, W, 2)
+    work = images if images.dtype == torch.float64 else images.float()
+    still = torch.eye(2, 3, device=images.device, dtype=work.dtype).expand(len(images), 2, 3)
+    grid = F.affine_grid(still, list(images.shape), align_corners=False) + strays.to(work.dtype)
+    return F.grid_sample(work, grid, mode="bilinear", padding_mode="zeros", align_corners=False).to(images.dtype)
+
+
+def _field(images: Tensor, channels: int, knots: int, generator: torch.Generator) -> Tensor:
+    """Smooth normal noise ``(B, channels, H, W)`` of unit variance at a grid of knots."""
+    coarse = torch.randn(len(images), channels, knots, knots, generator=generator, device=generator.device)
+    return F.interpolate(coarse.to(images.device), images.shape[-2:], mode="bicubic", align_corners=True)
+
+
+def _stroke_width(images: Tensor, generator: torch.Generator) -> Tensor:
+    change = _uniform(1, 1.0, images, generator)[0][:, None, None, None].to(images.dtype)
+    wider = F.max_pool2d(images, 3, stride=1, padding=1)
+    thinner = -F.max_pool2d(-images, 3, stride=1, padding=1)
+    return torch.where(change > 0, images + change * (wider - images), images + 0.5 * change * (images - thinner))
+
+
+def _stroke_dropout(images: Tensor, generator: torch.Generator) -> Tensor:
+    seldom = (_uniform(1, 0.5, images, generator)[0] + 0.5)[:, None, None, None]  # (B, 1, 1, 1)
+    low, high = _SKIPS_ABOVE
+    field = _field(images, 1, _SKIP_KNOTS, generator)  # (B, 1, H, W)
+    skipped = ((field - low - (high - low) * seldom) * 6).sigmoid()
+    return images * (1 - skipped).to(images.dtype)
+
+
 AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "shift": _shift,
     "flip": _flip,
     "affine": _affine,
+    "stroke_jitter": _stroke_jitter,
+    "stroke_width": _stroke_width,
+    "stroke_dropout": _stroke_dropout,
 }

@@ -22,12 +22,15 @@ class CrossModalSplits:
         val_gallery: Where these look.
         test_queries: What is reported.
         test_gallery: Where these look.
-        classes: Class names; label ``k`` is ``classes[k]`` in both modalities.
+        classes: Class names; label ``k`` is ``classes[k]`` in both modalities. Where labels name pairs there are none.
         source: One sentence that says which data these really are.
         definition: One sentence that says how the parts were made, with their sizes.
+        paired: Labels name pairs: a query and what answers it have a number of their own. ``False``: they are classes.
+        query_name: What a query is called, in the singular.
+        gallery_name: What an item of the gallery is called.
 
     Raises:
-        ValueError: A label that is none of the classes.
+        ValueError: A label that is none of the classes, or below 0.
 
     Example:
         >>> from monge.data import ImageSet
@@ -47,14 +50,20 @@ class CrossModalSplits:
     classes: tuple[str, ...]
     source: str
     definition: str
+    paired: bool = False
+    query_name: str = "query"
+    gallery_name: str = "item"
 
     def __post_init__(self) -> None:
         for part in ("train", "val", "test"):
             for side, examples in zip(("queries", "gallery"), self.part(part)):
                 labels = examples.labels
-                if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
-                    found = f"labels {int(labels.min())} to {int(labels.max())}"
-                    raise ValueError(f"{part}_{side}: found {found}, expected 0 to {len(self.classes) - 1}")
+                if not len(labels):
+                    continue
+                least, most = int(labels.min()), int(labels.max())
+                if least < 0 or (not self.paired and most >= len(self.classes)):
+                    wanted = "from 0 on" if self.paired else f"0 to {len(self.classes) - 1}"
+                    raise ValueError(f"{part}_{side}: found labels {least} to {most}, expected {wanted}")
 
     def part(self, name: str) -> tuple[Examples, Examples]:
         """Queries and gallery of a part.

@@ -1,4 +1,4 @@
-"""The ``data:`` section: images, views of 3D shapes, or the rows of a table."""
+"""The ``data:`` section, whose kind follows from the name of the data."""
 
 from __future__ import annotations
 
@@ -6,40 +6,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, Tag
 
-from monge.recipes.section import Floats, Section
+from monge.recipes.picture_data import NormalizeSection as NormalizeSection
+from monge.recipes.picture_data import PictureData as PictureData
+from monge.recipes.section import Section
+from monge.recipes.sketch_data import SKETCHES, SketchData
 
 TABLES = ("diamonds", "table")
 """Names of data that are tables."""
 SHAPES = ("furniture", "modelnet10", "modelnet40")
-"""Names of data that are 3D shapes; every name that is in neither of the two is that of a set of images."""
-
+"""Names of data that are 3D shapes."""
 
 _Ages = Annotated[tuple[int, int], Field(strict=False)]
-
-
-class NormalizeSection(Section):
-    """Subtracted from and divided into pixel values in [0, 1]; one number a channel, or one for all."""
-
-    mean: Floats = (0.0,)
-    std: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (1.0,)
-
-
-class PictureData(Section):
-    """What images and views of shapes share.
-
-    Attributes:
-        name: Name of the data set.
-        source: ``"packaged"``, ``"synthetic"`` or the path of the official files.
-        image_size: Height and width of a picture; unset: as they come.
-        normalize: Pixel scaling.
-        augment: Training augmentations of `monge.data.augment`, applied in this order, to all views of a shape alike.
-    """
-
-    name: str
-    source: str = "packaged"
-    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
-    normalize: NormalizeSection = NormalizeSection()
-    augment: Annotated[tuple[Literal["shift", "flip", "affine"], ...], Field(strict=False)] = ()
 
 
 class ImageData(PictureData):
@@ -112,18 +89,24 @@ class TableData(Section):
     split: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Field(strict=False)] = (0.7, 0.1, 0.2)
 
 
+_KINDS: dict[str, str] = {
+    **dict.fromkeys(SHAPES, ShapeData.kind),
+    **dict.fromkeys(TABLES, TableData.kind),
+    **dict.fromkeys(SKETCHES, SketchData.kind),
+}
+
+
 def _kind(value: Any) -> str:
-    """Tables and shapes go by their names."""
+    """Kind of the data by their name; a name that is not in the table is that of a set of images."""
     name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
-    if name in SHAPES:
-        return ShapeData.kind
-    return TableData.kind if name in TABLES else ImageData.kind
+    return _KINDS.get(name, ImageData.kind) if isinstance(name, str) else ImageData.kind
 
 
 DataSection = Annotated[
     Annotated[ImageData, Tag(ImageData.kind)]
     | Annotated[ShapeData, Tag(ShapeData.kind)]
-    | Annotated[TableData, Tag(TableData.kind)],
+    | Annotated[TableData, Tag(TableData.kind)]
+    | Annotated[SketchData, Tag(SketchData.kind)],
     Discriminator(_kind),
 ]
 """Which data a recipe works on."""

@@ -19,7 +19,15 @@ from monge.recipes.plain_yaml import MAX_BYTES, parse_yaml
 from monge.recipes.schema import ExpectedSection, Recipe
 
 # Sections whose keys depend on their name; a name alone is short for the section with its defaults.
-_KINDS = (["loss"], ["model"], ["sampler"], ["schedule"], ["loss", "ground"])
+_KINDS = (
+    ["loss"],
+    ["model"],
+    ["sampler"],
+    ["schedule"],
+    ["loss", "ground"],
+    ["model", "query"],
+    ["model", "gallery"],
+)
 
 
 def list_recipes() -> tuple[str, ...]:

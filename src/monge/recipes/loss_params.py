@@ -10,14 +10,18 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from monge.errors import RecipeError
 from monge.recipes.class_losses import ClassLoss
 from monge.recipes.complaints import complaint
+from monge.recipes.cross_modal_losses import CrossModalLoss
 from monge.recipes.metric_losses import MetricLoss
 from monge.recipes.params import canonical, named
 
-LossConfig = Annotated[Annotated[MetricLoss | ClassLoss, Field(discriminator="name")], BeforeValidator(named)]
+LossConfig = Annotated[
+    Annotated[MetricLoss | ClassLoss | CrossModalLoss, Field(discriminator="name")], BeforeValidator(named)
+]
 """The ``loss:`` section of a recipe; a name alone stands for its defaults."""
 
-Task = Literal["embedding", "classification"]
-"""What a network is trained to give: vectors that lie near where things are alike, or probabilities of classes."""
+Task = Literal["embedding", "classification", "cross-modal", "face"]
+"""What a network is trained to give: vectors that lie near where things are alike, probabilities of classes, vectors of
+two kinds of things that lie near where one answers the other, or vectors that tell one person from another."""
 
 
 def _names(union: Any) -> tuple[str, ...]:
@@ -28,9 +32,10 @@ def _names(union: Any) -> tuple[str, ...]:
 _TASKS: dict[str, Task] = {
     **dict.fromkeys(_names(MetricLoss), "embedding"),
     **dict.fromkeys(_names(ClassLoss), "classification"),
+    **dict.fromkeys(_names(CrossModalLoss), "cross-modal"),
 }
 LOSS_NAMES: tuple[str, ...] = tuple(_TASKS)
-"""Every ``loss.name``: first the losses of embeddings, then those of classes."""
+"""Every ``loss.name``, by task: first the losses of embeddings, then those of classes, then those of two modalities."""
 
 
 def task_of(name: str) -> Task | None:

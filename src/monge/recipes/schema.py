@@ -17,9 +17,11 @@ from pydantic import (
     model_validator,
 )
 
-from monge.nn import LeNet5Config, MLPConfig, MVCNNConfig, SmallCNNConfig, TimmConfig
+from monge.nn.build import ModelConfig
+from monge.nn.two_modalities_build import TwoModalitiesConfig
 from monge.recipes.data_sections import DataSection
 from monge.recipes.loss_params import LossConfig, Task, task_of
+from monge.recipes.params import canonical
 from monge.recipes.section import Section
 
 
@@ -43,9 +45,24 @@ class ShuffleSampler(Section):
     batch_size: Annotated[int, Field(ge=2)]
 
 
+class TwoModalitySampler(Section):
+    """Batches of `classes_per_batch` classes in two modalities; where labels name pairs, of so many pairs."""
+
+    name: Annotated[Literal["two_modality"], BeforeValidator(canonical)] = "two_modality"
+    classes_per_batch: PositiveInt
+    queries_per_class: PositiveInt = 1
+    gallery_per_class: PositiveInt = 1
+
+    @property
+    def batch_size(self) -> int:
+        """Queries and gallery items a batch."""
+        return self.classes_per_batch * (self.queries_per_class + self.gallery_per_class)
+
+
 def _sampler_name(value: Any) -> str:
     """A sampler without a name is a balanced one."""
-    return str(value.get("name", "balanced") if isinstance(value, dict) else getattr(value, "name", "balanced"))
+    name = value.get("name", "balanced") if isinstance(value, dict) else getattr(value, "name", "balanced")
+    return canonical(str(name))
 
 
 class OptimizerSection(Section):
@@ -191,10 +208,12 @@ class Recipe(Section):
     title: str
     task: Task
     data: DataSection
-    model: Annotated[LeNet5Config | SmallCNNConfig | TimmConfig | MLPConfig | MVCNNConfig, Field(discriminator="name")]
+    model: Annotated[ModelConfig | TwoModalitiesConfig, Field(discriminator="name")]
     loss: LossConfig
     sampler: Annotated[
-        Annotated[BalancedSampler, Tag("balanced")] | Annotated[ShuffleSampler, Tag("shuffle")],
+        Annotated[BalancedSampler, Tag("balanced")]
+        | Annotated[ShuffleSampler, Tag("shuffle")]
+        | Annotated[TwoModalitySampler, Tag("two_modality")],
         Discriminator(_sampler_name),
     ]
     optimizer: OptimizerSection

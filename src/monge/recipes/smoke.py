@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from monge.recipes.data_sections import ShapeData
-from monge.recipes.schema import BalancedSampler, Recipe, ShuffleSampler
+from monge.recipes.data_sections import ShapeData, SketchData
+from monge.recipes.schema import BalancedSampler, Recipe, ShuffleSampler, TwoModalitySampler
+from monge.recipes.section import Section
 
 
 def smoke_recipe(recipe: Recipe) -> Recipe:
@@ -17,16 +18,24 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
         >>> smoke_recipe(load_recipe("mnist")).data.source
         'synthetic'
     """
-    sampler = recipe.sampler
-    small = (
-        BalancedSampler(classes_per_batch=min(4, sampler.classes_per_batch), samples_per_class=2)
-        if isinstance(sampler, BalancedSampler)
-        else ShuffleSampler(batch_size=min(8, sampler.batch_size))
-    )
     train = recipe.train.model_copy(update={"epochs": 2, "steps_per_epoch": 2, "checkpoint_every": 1, "log_every": 1})
     evaluation = recipe.evaluate.model_copy(update={"every_epochs": 1, "reference_items": 200})
     data = recipe.data.model_copy(update={"source": "synthetic"})
-    if isinstance(data, ShapeData):
+    if isinstance(data, ShapeData | SketchData):
         data = data.model_copy(update={"image_size": min(64, data.image_size), "views": min(3, data.views)})
-    parts = {"data": data, "sampler": small, "train": train, "evaluate": evaluation}
+    parts = {"data": data, "sampler": _small(recipe.sampler), "train": train, "evaluate": evaluation}
     return recipe.model_copy(update=parts)
+
+
+def _small(sampler: BalancedSampler | ShuffleSampler | TwoModalitySampler) -> Section:
+    """The same kind of sampler with small batches."""
+    if isinstance(sampler, ShuffleSampler):
+        return ShuffleSampler(batch_size=min(8, sampler.batch_size))
+    classes = min(4, sampler.classes_per_batch)
+    if isinstance(sampler, BalancedSampler):
+        return BalancedSampler(classes_per_batch=classes, samples_per_class=2)
+    return TwoModalitySampler(
+        classes_per_batch=classes,
+        queries_per_class=min(2, sampler.queries_per_class),
+        gallery_per_class=min(2, sampler.gallery_per_class),
+    )
