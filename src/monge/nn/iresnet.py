@@ -52,8 +52,8 @@ class IResNet(FaceNetwork):
     ) -> None:
         super().__init__(in_channels)
         if depth not in _BLOCKS or maps not in get_args(IResNetMaps):
-            depths, stages = ", ".join(map(str, _BLOCKS)), ", ".join(get_args(IResNetMaps))
-            raise ValueError(f"found depth {depth} and maps {maps!r}, expected one of {depths} and one of {stages}")
+            allowed = f"one of {', '.join(map(str, _BLOCKS))} and one of {', '.join(get_args(IResNetMaps))}"
+            raise ValueError(f"found depth {depth} and maps {maps!r}, expected {allowed}")
         self.image_size, self.maps = image_size, maps
         self.conv1 = nn.Conv2d(in_channels, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -104,8 +104,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, `wide`, H / `stride`, W / `stride`) of maps (N, `narrow`, H, W)."""
         shortcut: Tensor = x if self.downsample is None else self.downsample(x)
-        x = self.prelu(self.bn2(self.conv1(self.bn1(x))))
-        return shortcut + self.bn3(self.conv2(x))
+        residual: Tensor = self.bn3(self.conv2(self.prelu(self.bn2(self.conv1(self.bn1(x))))))
+        return shortcut + residual
 
 
 def _stage(narrow: int, wide: int, blocks: int) -> nn.Sequential:
