@@ -44,11 +44,16 @@ class Gathered(nn.Module):
             TypeError: Something else, such as a miner's tuple, whose indices mean nothing among all samples.
             ValueError: A tensor without a dimension of samples.
         """
-        if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        if not several_processes():
             return self.loss(*args, **kwargs)
         gathered = [_gathered(f"argument {place}", value) for place, value in enumerate(args)]
         named = {name: _gathered(name, value) for name, value in kwargs.items()}
         return self.loss(*gathered, **named)
+
+
+def several_processes() -> bool:
+    """Whether there are other processes to share samples with."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def gather_samples(samples: Tensor) -> Tensor:
