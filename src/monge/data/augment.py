@@ -68,6 +68,26 @@ def augment(images: Tensor, names: Sequence[str], generator: torch.Generator) ->
     return images
 
 
+def some_views(views: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Draws some of the views of each object, without repeats, in their order.
+
+    Args:
+        views: ``(B, V, C, H, W)``.
+        count: How many to keep; all where there are no more.
+        generator: Source of all randomness; may live on another device than the views.
+
+    Returns:
+        ``(B, count, C, H, W)``.
+
+    Example:
+        >>> some_views(torch.zeros(2, 12, 1, 8, 8), 4, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 4, 1, 8, 8])
+    """
+    draws = torch.rand(views.shape[:2], generator=generator, device=generator.device)
+    kept = draws.argsort(1)[:, :count].sort(1).values.to(views.device)  # (B, count)
+    return views[torch.arange(len(views), device=views.device)[:, None], kept]
+
+
 def normalize(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Subtracts the mean and divides by the standard deviation of each channel.
 

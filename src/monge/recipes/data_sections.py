@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, Tag
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
 from monge.recipes.picture_data import NormalizeSection as NormalizeSection
 from monge.recipes.picture_data import PictureData as PictureData
@@ -52,6 +52,8 @@ class ShapeData(PictureData):
     Attributes:
         image_size: Height and width of a view.
         views: Pictures of each shape, from all around.
+        train_views: How many of them, drawn anew each time, a training step sees of a shape; unset: all.
+        background: Grey level from 0 to 255 behind the shapes, which the renderer leaves at 0.
         split: Which of its splits (furniture): ``"model"``, or ``"author"``, which holds whole authors out.
         strict: False: entries that are missing or damaged are left out and counted.
     """
@@ -60,8 +62,16 @@ class ShapeData(PictureData):
     name: Literal["furniture", "modelnet10", "modelnet40"]
     image_size: Annotated[int, Field(ge=4, le=1024)] = 64
     views: Annotated[int, Field(ge=1, le=360)] = 12
+    train_views: PositiveInt | None = None
+    background: Annotated[int, Field(ge=0, le=255)] = 0
     split: Literal["model", "author"] | None = None
     strict: bool = True
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> ShapeData:
+        if self.train_views is not None and self.train_views > self.views:
+            raise ValueError(f"train_views: found {self.train_views}, expected at most views, which are {self.views}")
+        return self
 
 
 class TableData(Section):
