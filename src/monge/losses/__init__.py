@@ -11,6 +11,10 @@ from monge.losses.batchwise_ot import (
 from monge.losses.conservative import ConservativeWassersteinLoss
 from monge.losses.cross_modal import CrossModalBatchwiseOTLoss
 from monge.losses.gathered import Gathered
+from monge.losses.infonce import InfoNCELoss, infonce_loss
+from monge.losses.inverse_ot import InverseOTLoss, inverse_ot_loss
+from monge.losses.joint_modalities import JointModalities, SharedClassifierLoss
+from monge.losses.max_margin import MaxMarginLoss, max_margin_loss
 from monge.losses.memory import CrossBatchMemory
 from monge.losses.plan_diagnostics import PlanDiagnostics, diagnose_plan
 from monge.losses.relaxed_emd import RelaxedEMDLoss
@@ -27,13 +31,21 @@ __all__ = [
     "CrossEntropyEMDLoss",
     "CrossModalBatchwiseOTLoss",
     "Gathered",
+    "InfoNCELoss",
+    "InverseOTLoss",
+    "JointModalities",
+    "MaxMarginLoss",
     "PlanDiagnostics",
     "RelaxedEMDLoss",
     "ReleasedSweeps",
+    "SharedClassifierLoss",
     "SquaredEMDLoss",
     "WassersteinLoss",
     "batchwise_ot_loss",
     "batchwise_ot_weights",
     "diagnose_plan",
+    "infonce_loss",
+    "inverse_ot_loss",
+    "max_margin_loss",
     "squared_emd_loss",
 ]

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from torch import nn
 
-from monge.losses import CrossModalBatchwiseOTLoss
-from monge.recipes.cross_modal_losses import CrossModalLoss, CrossModalOTParams
+from monge.losses import (
+    CrossModalBatchwiseOTLoss,
+    InfoNCELoss,
+    InverseOTLoss,
+    JointModalities,
+    MaxMarginLoss,
+    SharedClassifierLoss,
+)
+from monge.recipes.cross_modal_losses import (
+    CrossModalCrossEntropyParams,
+    CrossModalLoss,
+    CrossModalOTParams,
+    CrossModalOTPresetParams,
+    InfoNCEParams,
+    InverseOTParams,
+    MaxMarginParams,
+)
 
 
 def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_classes: int) -> nn.Module:
@@ -21,10 +36,29 @@ def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_class
         y gallery items, samples with equal labels belong together. If it has parameters of its own they are trained
         with the model, at ``lr_scale`` (an attribute, 1 if absent) times its learning rate.
 
+    Raises:
+        MissingExtraError: A baseline without pytorch-metric-learning.
+
     Example:
         >>> build_cross_modal_loss(CrossModalOTParams(weights=(0, 0, 1, 1)), embedding_dim=8, num_classes=3).weights
         {'xy': 2.0}
     """
-    if isinstance(config, CrossModalOTParams):
-        return CrossModalBatchwiseOTLoss(**config.model_dump(exclude={"name"}))
-    return CrossModalBatchwiseOTLoss.preset(config.preset, quirks=config.quirks)
+    settings = config.model_dump(exclude={"name"})
+    match config:
+        case CrossModalOTParams():
+            return CrossModalBatchwiseOTLoss(**settings)
+        case CrossModalOTPresetParams():
+            return CrossModalBatchwiseOTLoss.preset(config.preset, quirks=config.quirks)
+        case InverseOTParams():
+            return InverseOTLoss(**settings)
+        case InfoNCEParams():
+            return InfoNCELoss(**settings)
+        case MaxMarginParams():
+            return MaxMarginLoss(**settings)
+        case CrossModalCrossEntropyParams():
+            return SharedClassifierLoss(embedding_dim, num_classes, **settings)
+        case _:
+            from monge.train.baselines import build_baseline  # brings pytorch-metric-learning
+
+            alone = config.name.removeprefix("cross_modal_")
+            return JointModalities(build_baseline(alone, settings, embedding_dim, num_classes))
