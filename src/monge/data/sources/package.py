@@ -25,6 +25,7 @@ class Package:
         hashes: SHA-256 of each file that is taken from the package.
         take: Fetches the package into the given folder and returns those files by name.
         convert: Writes the cached form of those files into the given folder.
+        place: Its folder in the cache, if another than its name.
     """
 
     name: str
@@ -32,11 +33,12 @@ class Package:
     hashes: Mapping[str, str]
     take: Callable[[Path], Mapping[str, Path]]
     convert: Callable[[Mapping[str, Path], Path], None]
+    place: str = ""
 
     @property
     def folder(self) -> Path:
         """Its folder in the cache, whether it is there or not."""
-        return cache_dir() / self.name
+        return cache_dir() / (self.place or self.name)
 
     def is_cached(self) -> bool:
         """Whether the folder is there; :meth:`check` says whether it is whole."""
@@ -72,6 +74,7 @@ class Package:
             progress(f"{self.name}: converting")
             self.convert(taken, work / "ready")
             self._write_manifest(work / "ready")
+            self.folder.parent.mkdir(exist_ok=True)
             publish(work / "ready", self.folder, self._is_good)
         return self.folder
 

