@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from monge.data.face_pairs import FaceSplits
 from monge.data.images import ImageSet
 from monge.data.pair_draws import draw_pairs
+from monge.data.sources.emoji_identity_pairs import load_emoji_identity
+from monge.data.sources.package import Progress
+from monge.data.sources.registry import FACES, folder_of
 from monge.data.synthetic.drawn_identities import draw_identities
 from monge.errors import MongeError
-
-FACES = ("emoji-identity", "heads", "casia-webface", "ms1mv2", "ms1mv3", "glint360k", "faces")
-"""The names that :func:`load_faces` takes."""
 
 _SMALLEST = 8
 
 
-def load_faces(name: str, source: str = "packaged", *, size: int = 64) -> FaceSplits:
+def load_faces(
+    name: str, source: str = "packaged", *, size: int = 64, progress: Progress = lambda sentence: None
+) -> FaceSplits:
     """Loads identities to learn from and pairs to verify; never another data set than asked for.
 
     Args:
-        name: One of `FACES`.
+        name: ``"emoji-identity"``, ``"casia-webface"``, ``"ms1mv2"``, ``"ms1mv3"``, ``"glint360k"`` or ``"faces"``.
         source: ``"packaged"`` (fetched or made before), ``"synthetic"`` (drawn faces), or the path of a folder.
         size: Height and width that every picture is given.
+        progress: Called with one sentence before each step that takes its time.
 
     Returns:
         Pictures of the training identities, uint8 ``(3, size, size)``, and sets of pairs of other identities.
@@ -32,7 +37,7 @@ def load_faces(name: str, source: str = "packaged", *, size: int = 64) -> FaceSp
         DataFormatError: A file that is not good; one line that names the place.
 
     Example:
-        >>> splits = load_faces("heads", "synthetic", size=24)
+        >>> splits = load_faces("faces", "synthetic", size=24)
         >>> len(splits.classes), len(splits.val), splits.val.num_folds
         (40, 200, 10)
     """
@@ -42,7 +47,10 @@ def load_faces(name: str, source: str = "packaged", *, size: int = 64) -> FaceSp
         raise MongeError(f"data.size: found {size}, expected at least {_SMALLEST}")
     if source == "synthetic":
         return _synthetic(size)
-    raise MongeError(f"{name} cannot be loaded from {source} yet")
+    if name == "emoji-identity" and source == "packaged":
+        return load_emoji_identity(size, progress)
+    folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
+    raise MongeError(f"{name} cannot be loaded from {folder} yet")
 
 
 def _synthetic(size: int) -> FaceSplits:

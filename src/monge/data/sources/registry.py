@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from monge.data.images import ImageSet
 from monge.data.sources.diamonds import DIAMONDS
 from monge.data.sources.efficientnet_lite0 import EFFICIENTNET_LITE0
 from monge.data.sources.emoji_clips import CLIPS
+from monge.data.sources.emoji_identity import EMOJI_IDENTITY
+from monge.data.sources.face_sources import FACE_SOURCES
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.furniture import FURNITURE
 from monge.data.sources.minilm import MINILM
@@ -26,32 +27,11 @@ from monge.data.sources.package import Package, Progress
 from monge.data.sources.package_group import PackageGroup
 from monge.data.sources.quality import degraded_splits
 from monge.data.sources.sketches import SKETCHES
+from monge.data.sources.source import Source as Source
 from monge.data.sources.stamps import STAMPS
 from monge.data.splits import SPLIT_SEED, split_by_counts
 from monge.data.synthetic.digits import synthetic_splits
 from monge.errors import MongeError
-
-
-@dataclass(frozen=True)
-class Source:
-    """One data set, for people to read.
-
-    Args:
-        name: What recipes and the command line call it.
-        title: What it is.
-        kinds: What ``data=`` may be: ``"packaged"``, ``"synthetic"``, ``"path"`` (the official layout).
-        size: Images, and bytes to fetch.
-        licence: Licence of the data.
-        how: How to get it.
-    """
-
-    name: str
-    title: str
-    kinds: tuple[str, ...]
-    size: str
-    licence: str
-    how: str
-
 
 _SOURCES = {
     source.name: source
@@ -230,16 +210,20 @@ _SOURCES = {
             licence="MIT (clips, emojibase), CC BY-SA 4.0 (OpenMoji's captions)",
             how="monge data get emoji-clips [--parts 1] (npm; also fetches efficientnet-lite0 and minilm)",
         ),
+        *FACE_SOURCES,
     )
 }
 TABLES = ("diamonds", "table")
 """The names among them that are tables, which `monge.data.tables.load_table` loads."""
 SHAPES = ("furniture", "modelnet10", "modelnet40")
 """The names among them that are 3D shapes, which `monge.data.shapes.load_shapes` loads."""
+FACES = tuple(source.name for source in FACE_SOURCES)
+"""The names among them that are identities to verify, which `monge.data.load_faces` loads."""
 _NOT_IMAGES = {
     "diamonds": "is a table: load it with load_table",
     "table": "is a table: load it with load_table",
     **dict.fromkeys(SHAPES, "holds 3D models: load it with load_shapes"),
+    **dict.fromkeys(FACES, "holds identities to verify: load it with load_faces"),
     "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
     "efficientnet-lite0": "is a network: load it with packaged_backbone",
     "minilm": "is an encoder of sentences: load it with sentence_encoder",
@@ -256,6 +240,7 @@ _PACKAGES: dict[str, Package | PackageGroup] = {
     "minilm": MINILM,
     "stamps": STAMPS,
     "emoji-clips": CLIPS,
+    "emoji-identity": EMOJI_IDENTITY,
 }
 # What training on them needs besides.
 _ALONGSIDE = dict.fromkeys(("stamps", "emoji-clips"), ("efficientnet-lite0", "minilm"))

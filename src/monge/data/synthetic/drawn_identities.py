@@ -161,7 +161,8 @@ class _Face:
         picture = _over(picture, self.skin * 0.7, head * nose)
         line = 0.03 + 0.06 * look[31] - np.abs(v - self.mouth_v + self.bend * (u**2 - self.mouth_u**2))
         picture = _over(picture, self.lips, head * _inside(line, edge) * _inside(self.mouth_u - np.abs(u), edge))
-        return picture * self.cast * (1 + 0.35 * (self.lit_x * x + self.lit_y * y))[..., None]
+        light: Numbers = self.cast * (1 + 0.35 * (self.lit_x * x + self.lit_y * y))[..., None]
+        return picture * light
 
     def _eye(self, picture: Numbers, head: Numbers, u: Numbers, v: Numbers, side: int, edge: float) -> Numbers:
         """One eye with its brow; ``u`` and ``v`` count from its middle."""
