@@ -218,7 +218,7 @@ class AdaFace(Margin):
     Example:
         >>> margin = AdaFace()
         >>> margin.quality(torch.tensor([20.0, 500.0]))
-        tensor([0.0000, 0.2640])
+        tensor([0.0000, 0.2664])
     """
 
     mean: Tensor
