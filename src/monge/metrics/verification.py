@@ -151,9 +151,7 @@ def verify(
         train = _Pairs(values[~inside], is_same[~inside])
         test = _Pairs(values[inside], is_same[inside])
         if not len(train.genuine) or not len(train.impostor):
-            raise MongeError(
-                f"folds: all folds but {int(names[fold])} have pairs of one kind only, expected both kinds"
-            )
+            raise MongeError(f"folds: all but fold {int(names[fold])} have pairs of one kind only, expected both kinds")
         if protocol == "insightface":
             tried, limit = _GRID, _interpolated(_FINE_GRID, train.far(_FINE_GRID), far_target)
         else:
