@@ -112,8 +112,15 @@ def test_modalities_may_change_places(loss: nn.Module) -> None:
 
 @pytest.mark.parametrize(
     ("name", "with_ignore"),
-    [("balanced", False), ("unbalanced", True), ("partial", True), ("rince", False), ("infonce", True)]
-    + [("max-margin", True), ("max-margin, hardest", False)],
+    [
+        ("balanced", False),
+        ("unbalanced", True),
+        ("partial", True),
+        ("rince", False),
+        ("infonce", True),
+        ("max-margin", True),
+        ("max-margin, hardest", False),
+    ],
 )
 def test_compiles_whole(name: str, with_ignore: bool) -> None:
     torch._dynamo.reset()

@@ -11,6 +11,7 @@ from monge.metrics.classify import (
     svm_accuracy,
     svm_predict,
 )
+from monge.metrics.cross_modal import cross_modal_retrieval, first_ranks, rank_summary, ranks_of_scores
 from monge.metrics.distances import Distance
 from monge.metrics.forecasts import (
     distribution_emd,
@@ -31,6 +32,7 @@ from monge.metrics.ordinal_scores import (
 from monge.metrics.quality import ava_scores
 from monge.metrics.rank_correlation import concordance_index, kendall_tau_b, pearson, spearman
 from monge.metrics.ranking import Ties
+from monge.metrics.rescoring import dual_softmax_retrieval, querybank_retrieval
 from monge.metrics.retrieval import RecallCurve, recall_curve, retrieval, retrieval_per_query
 from monge.metrics.transport import plan_diagnostics
 from monge.metrics.undefined import UndefinedMetricWarning
@@ -48,9 +50,12 @@ __all__ = [
     "average_mae",
     "classification_metrics",
     "concordance_index",
+    "cross_modal_retrieval",
     "decode",
     "distribution_emd",
+    "dual_softmax_retrieval",
     "expected_calibration_error",
+    "first_ranks",
     "kendall_tau_b",
     "knn_accuracy",
     "knn_predict",
@@ -63,8 +68,11 @@ __all__ = [
     "pearson",
     "plan_diagnostics",
     "quadratic_weighted_kappa",
+    "querybank_retrieval",
+    "rank_summary",
     "ranked_probability_score",
     "ranked_probability_scores",
+    "ranks_of_scores",
     "recall_curve",
     "reliability",
     "retrieval",
