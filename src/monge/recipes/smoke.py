@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from monge.recipes.data_sections import ShapeData, SketchData
+from monge.recipes.data_sections import ShapeData
 from monge.recipes.schema import BalancedSampler, Recipe, ShuffleSampler, TwoModalitySampler
 from monge.recipes.section import Section
+from monge.recipes.sketch_data import SketchData
 
 
 def smoke_recipe(recipe: Recipe) -> Recipe:

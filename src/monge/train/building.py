@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from monge.data import Splits
+from monge.data.any_splits import AnySplits
 from monge.errors import RecipeError
-from monge.nn import build_classifier, build_model
 from monge.recipes import Recipe
-from monge.recipes.data_sections import PictureData
-from monge.train.class_losses import build_class_loss, head_of
-from monge.train.class_measures import Classes, check_classes
-from monge.train.classification_task import ClassificationTask
-from monge.train.embedding_task import EmbeddingTask
-from monge.train.losses import build_loss
-from monge.train.measures import check_measurable
-from monge.train.schedules import steps_in_epoch
+from monge.train.kinds import KINDS, Kind
 from monge.train.seeds import MODEL, mixed_seed
 from monge.train.selection import choose_selection
 from monge.train.task import Task
 
 
-def check_data(recipe: Recipe, splits: Splits) -> None:
+def check_data(recipe: Recipe, splits: AnySplits) -> None:
     """Refuses data on which the task of a recipe cannot be measured, before anything is trained on them.
 
     Args:
@@ -29,15 +23,13 @@ def check_data(recipe: Recipe, splits: Splits) -> None:
         splits: Its data.
 
     Raises:
+        RecipeError: The loss is one for data of another kind.
         MongeError: Labels or targets that are none, or parts with nothing to measure.
     """
-    if recipe.task == "classification":
-        check_classes(splits)
-    else:
-        check_measurable(splits)
+    _kind_for(recipe, splits).check(splits)
 
 
-def build_task(recipe: Recipe, splits: Splits) -> Task:
+def build_task(recipe: Recipe, splits: AnySplits) -> Task[Any]:
     """Model and loss of a recipe for given data, with weights drawn from the recipe's seed.
 
     Args:
@@ -47,31 +39,17 @@ def build_task(recipe: Recipe, splits: Splits) -> Task:
     Raises:
         RecipeError: The recipe does not fit the data.
     """
-    shape, steps = _input_shape(recipe, splits), steps_in_epoch(recipe, len(splits.train))
-    selection = choose_selection(recipe, splits)
+    kind, selection = _kind_for(recipe, splits), choose_selection(recipe, splits)
     torch.manual_seed(mixed_seed(MODEL, recipe.seed))
-    if recipe.task == "classification":
-        classes = Classes.of(splits)
-        loss = build_class_loss(recipe.loss, splits)
-        classifier = build_classifier(recipe.model, shape, len(classes), head_of(loss))
-        return ClassificationTask(recipe, classifier, loss, steps, selection, classes)
-    model = build_model(recipe.model, shape=shape)
-    embedding_loss = build_loss(recipe.loss, recipe.model.embedding_dim, len(splits.classes))
-    return EmbeddingTask(recipe, model, embedding_loss, steps, selection)
+    return kind.build(recipe, splits, selection)
 
 
-def _input_shape(recipe: Recipe, splits: Splits) -> tuple[int, ...]:
-    """Shape of one input as the network gets it."""
-    data, shape = recipe.data, splits.train.shape
-    if not isinstance(data, PictureData):
-        return shape
-    *views, channels, height, width = shape
-    for key, values in (("mean", data.normalize.mean), ("std", data.normalize.std)):
-        if len(values) not in (1, channels):
-            wanted = f"1 or {channels} numbers" if channels > 1 else "1 number"
-            raise RecipeError(f"data.normalize.{key}: found {len(values)} numbers, expected {wanted} for these images")
-    if data.image_size is None and height != width:
+def _kind_for(recipe: Recipe, splits: AnySplits) -> Kind:
+    """The kind of task that the loss is for, if the data are of that kind."""
+    kind = KINDS[recipe.task]
+    if not isinstance(splits, kind.splits):
+        found = next(other.called for other in KINDS.values() if isinstance(splits, other.splits))
         raise RecipeError(
-            f"data.image_size: missing, and the images are {height} x {width}: networks here take squares"
+            f"loss.name: found {recipe.loss.name}, which learns from {kind.called}, but {recipe.data.name} has {found}"
         )
-    return (*views, channels, data.image_size or height, data.image_size or width)
+    return kind

@@ -10,18 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from monge.data import Examples, Splits
-from monge.nn import Classifier
+from monge.nn import Classifier, build_classifier
 from monge.recipes import Recipe
+from monge.train.class_losses import build_class_loss, head_of
 from monge.train.class_measures import Classes, class_metrics, store_predictions
-from monge.train.data_module import Batch
+from monge.train.data_module import Batch, EpochBatches, example_batches
 from monge.train.ground_record import ground_of, record_ground
 from monge.train.inference import outputs_of
+from monge.train.networks import input_shape, single_model
 from monge.train.run_files import RunFiles
+from monge.train.schedules import steps_in_epoch
 from monge.train.selection import Selection
 from monge.train.task import Task
 
 
-class ClassificationTask(Task):
+class ClassificationTask(Task[Splits]):
     """A classifier under a loss called as ``loss(outputs, targets, features=features)``.
 
     Targets are the distributions of the data where they have any, else labels. What the outputs mean is up to the
@@ -81,6 +84,12 @@ class ClassificationTask(Task):
         if batch_idx % self.recipe.train.accumulate == 0:
             self.step_terms = []
 
+    def batches(
+        self, splits: Splits, *, epoch: int, start: int = 0, rank: int = 0, world_size: int = 1
+    ) -> EpochBatches:
+        """Batches of the training split."""
+        return example_batches(self.recipe, splits.train, self.steps_per_epoch, epoch, start, rank, world_size)
+
     def batch_loss(self, inputs: Tensor, batch: Batch) -> Tensor:
         """Loss of the outputs for a batch; the features below them are for a ground distance that is learned."""
         features, outputs = self.classifier.features_and_logits(inputs)
@@ -106,6 +115,11 @@ class ClassificationTask(Task):
         """Scores of the probabilities."""
         return class_metrics(outputs, examples, self.classes, self.recipe.evaluate, prefix)
 
+    def validate(self, splits: Splits) -> dict[str, float]:
+        """Scores of the validation split."""
+        outputs = self.shared_outputs(splits.val)
+        return {} if self.global_rank else self.measure(outputs, splits.val, "val")
+
     def keep_epoch(self, files: RunFiles, epoch: int) -> None:
         """Records the ground distance of the loss, if it has one."""
         ground = ground_of(self.loss)
@@ -117,3 +131,21 @@ class ClassificationTask(Task):
         probabilities = outputs_of(self, splits.test)
         store_predictions(files.predictions, probabilities, splits.test, self.classes, splits.source)
         return self.measure(probabilities, splits.test, "test")
+
+
+def build_classification_task(recipe: Recipe, splits: Splits, selection: Selection) -> ClassificationTask:
+    """Classifier and loss of a recipe for given data.
+
+    Args:
+        recipe: The recipe.
+        splits: The shape of their inputs and their classes shape the network.
+        selection: The validation metric that chooses the best weights.
+
+    Raises:
+        RecipeError: The recipe does not fit the data.
+    """
+    shape, steps = input_shape(recipe, splits.train), steps_in_epoch(recipe, len(splits.train))
+    classes = Classes.of(splits)
+    loss = build_class_loss(recipe.loss, splits)
+    classifier = build_classifier(single_model(recipe), shape, len(classes), head_of(loss))
+    return ClassificationTask(recipe, classifier, loss, steps, selection, classes)

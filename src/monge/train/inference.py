@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,12 +18,20 @@ _AT_ONCE = 500
 
 
 @torch.no_grad()
-def outputs_of(task: Task, examples: Examples, *, rank: int = 0, world_size: int = 1) -> Tensor:
+def outputs_of(
+    task: Task[Any],
+    examples: Examples,
+    *,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Tensor:
     """What a task gives for every example, in float32 with the model in evaluation mode.
 
     Args:
         task: Holds the model; left in the mode it was in.
         examples: What goes in.
+        forward: What they go through; the task itself unless given.
         rank: This process; several processes each take a share and every one gets all rows.
         world_size: Processes.
 
@@ -33,7 +42,8 @@ def outputs_of(task: Task, examples: Examples, *, rank: int = 0, world_size: int
     task.eval()
     views = examples.shape[0] if len(examples.shape) == 4 else 1
     chunks = torch.split(torch.arange(rank, len(examples), world_size), max(1, _AT_ONCE // views))
-    parts = [task(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
+    through = task if forward is None else forward
+    parts = [through(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
     task.train(was_training)
     outputs = torch.cat(parts) if parts else torch.empty(0, task.width, device=task.device)
     return (outputs if world_size == 1 else _interleave(outputs, len(examples), world_size)).cpu()

@@ -10,10 +10,9 @@ import lightning.pytorch as pl
 import torch
 
 from monge import __version__
-from monge.data import Examples
+from monge.data.any_splits import AnySplits
 from monge.train.checkpoints import FORMAT, Best, Checkpoint, save_checkpoint
 from monge.train.divergence import DivergedError as DivergedError
-from monge.train.inference import outputs_of
 from monge.train.metrics_log import MetricsLog
 from monge.train.progress import Progress
 from monge.train.run_files import RunFiles
@@ -30,16 +29,16 @@ class RunKeeper(pl.Callback):
 
     Args:
         files: The run's folder.
-        val: Validation split.
+        splits: The data.
         signals: Active stop signals.
         progress: What the user sees.
         resumed: The checkpoint to go on from.
     """
 
     def __init__(
-        self, files: RunFiles, val: Examples, signals: StopSignals, progress: Progress, resumed: Checkpoint | None
+        self, files: RunFiles, splits: AnySplits, signals: StopSignals, progress: Progress, resumed: Checkpoint | None
     ) -> None:
-        self.files, self.val, self.signals, self.progress, self._resumed = files, val, signals, progress, resumed
+        self.files, self.splits, self.signals, self.progress, self._resumed = files, splits, signals, progress, resumed
         self.written = MetricsLog(files.metrics)
         self.best: Best | None = resumed["best"] if resumed else None
         self._seconds = resumed["seconds"] if resumed else 0.0
@@ -118,14 +117,11 @@ class RunKeeper(pl.Callback):
         """Puts the terminal in order before the error is shown."""
         self.progress.stop()
 
-    def _validate(self, trainer: pl.Trainer, task: Task, epoch: int) -> dict[str, float]:
+    def _validate(self, trainer: pl.Trainer, task: Task[Any], epoch: int) -> dict[str, float]:
         """Measures the validation split; the best model so far is kept."""
-        outputs = outputs_of(task, self.val, rank=trainer.global_rank, world_size=trainer.world_size)
-        if not outputs.isfinite().all():  # the last step's loss was finite, the weights it left are not
-            raise DivergedError.at(task.step, epoch, task.recipe.optimizer.lr)
+        metrics = task.validate(self.splits)
         if not trainer.is_global_zero:
             return {}
-        metrics = task.measure(outputs, self.val, "val")
         self._write(trainer, task.step, epoch, metrics)
         value = metrics[task.selection.metric]
         if self.best is None or task.selection.better(value, self.best["value"]):
@@ -133,7 +129,7 @@ class RunKeeper(pl.Callback):
             save_checkpoint(self.files.best, self._checkpoint(task))
         return metrics
 
-    def _log_step(self, trainer: pl.Trainer, task: Task, loss: torch.Tensor) -> None:
+    def _log_step(self, trainer: pl.Trainer, task: Task[Any], loss: torch.Tensor) -> None:
         """Writes ``train/...``: loss and its terms (means over processes), learning rate, figures on the plan."""
         mean = float(trainer.strategy.reduce(loss, reduce_op="mean"))
         metrics = {"train/loss": mean, "train/lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
@@ -150,7 +146,7 @@ class RunKeeper(pl.Callback):
             for logger in trainer.loggers:
                 logger.log_metrics({**metrics, "epoch": epoch}, step=step)
 
-    def _check_finite(self, trainer: pl.Trainer, task: Task) -> None:
+    def _check_finite(self, trainer: pl.Trainer, task: Task[Any]) -> None:
         """Stops a run whose loss is no number, before that is saved."""
         step = int(self._not_finite)
         if trainer.strategy.reduce_boolean_decision(step >= 0, all=False):
@@ -162,11 +158,11 @@ class RunKeeper(pl.Callback):
         asked = self.signals.requested is not None
         return bool(trainer.strategy.reduce_boolean_decision(asked, all=False)) if trainer.world_size > 1 else asked
 
-    def _stop(self, task: Task) -> None:
+    def _stop(self, task: Task[Any]) -> None:
         """Ends the run, which has just been saved."""
         raise self.signals.interruption(f"at step {task.step}, saved")
 
-    def _save(self, trainer: pl.Trainer, task: Task) -> None:
+    def _save(self, trainer: pl.Trainer, task: Task[Any]) -> None:
         """Writes ``last.ckpt``."""
         gather = getattr(task.loss, "gather_state", None)
         if callable(gather):  # what the processes have seen of the epoch so far goes to the one that saves
@@ -178,7 +174,7 @@ class RunKeeper(pl.Callback):
             save_checkpoint(self.files.last, checkpoint)
         trainer.strategy.barrier("checkpoint")
 
-    def _checkpoint(self, task: Task) -> Checkpoint:
+    def _checkpoint(self, task: Task[Any]) -> Checkpoint:
         """Model, loss and position."""
         return Checkpoint(
             format=FORMAT,
@@ -192,7 +188,7 @@ class RunKeeper(pl.Callback):
         )
 
 
-def _task(module: pl.LightningModule) -> Task:
+def _task(module: pl.LightningModule) -> Task[Any]:
     """The module as what it is."""
     assert isinstance(module, Task)
     return module

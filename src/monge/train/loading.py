@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from monge.data import Splits, load_images, load_shapes, load_table, options_of
+from monge.data.any_splits import AnySplits
 from monge.errors import RecipeError
 from monge.recipes import Recipe
-from monge.recipes.data_sections import ShapeData, TableData
+from monge.recipes.data_sections import ImageData, ShapeData, TableData
 from monge.train.rendering import rendering_progress
 
 
-def load_splits(recipe: Recipe, *, progress: bool = False) -> Splits:
+def load_splits(recipe: Recipe, *, progress: bool = False) -> AnySplits:
     """Loads the data that a recipe names.
 
     Args:
@@ -24,14 +28,11 @@ def load_splits(recipe: Recipe, *, progress: bool = False) -> Splits:
         >>> len(load_splits(load_recipe("mnist", ["data.source=synthetic"])).train)
         1200
     """
-    data = recipe.data
-    if isinstance(data, TableData):
-        given = data.model_dump(exclude={"name", "source"}, exclude_defaults=True)
-        return load_table(data.name, data.source, **given)
-    if isinstance(data, ShapeData):
-        with rendering_progress(progress) as shown:
-            given = {"size": data.image_size, "views": data.views, "split": data.split, "strict": data.strict}
-            return load_shapes(data.name, data.source, progress=shown, **given)
+    return _LOADERS[recipe.data.kind](recipe.data, progress)
+
+
+def _images(data: ImageData, progress: bool) -> Splits:
+    """Images, with the choices that their data set leaves."""
     options, known = data.options(), options_of(data.name)
     for name in options:
         if name not in known:
@@ -39,3 +40,24 @@ def load_splits(recipe: Recipe, *, progress: bool = False) -> Splits:
     if data.image_size is not None and "size" in known:
         options["size"] = data.image_size
     return load_images(data.name, data.source, **options)
+
+
+def _shapes(data: ShapeData, progress: bool) -> Splits:
+    """Views of shapes."""
+    with rendering_progress(progress) as shown:
+        given = {"size": data.image_size, "views": data.views, "split": data.split, "strict": data.strict}
+        return load_shapes(data.name, data.source, progress=shown, **given)
+
+
+def _rows(data: TableData, progress: bool) -> Splits:
+    """Rows of a table."""
+    given = data.model_dump(exclude={"name", "source"}, exclude_defaults=True)
+    return load_table(data.name, data.source, **given)
+
+
+_LOADERS: dict[str, Callable[[Any, bool], AnySplits]] = {
+    ImageData.kind: _images,
+    ShapeData.kind: _shapes,
+    TableData.kind: _rows,
+}
+"""What loads the data of a section, by the section's kind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ def retrieval_metrics(embeddings: Tensor, labels: Tensor, config: EvaluateSectio
     return {f"{prefix}/{name}": float(value) for name, value in values.items()}
 
 
-def measure_test_embeddings(task: Task, splits: Splits, embeddings_file: Path) -> dict[str, float]:
+def measure_test_embeddings(task: Task[Any], splits: Splits, embeddings_file: Path) -> dict[str, float]:
     """Embeds the test split, measures it and stores the embeddings.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from monge import __version__
-from monge.data import Splits
+from monge.data.any_splits import AnySplits
 from monge.errors import RunError
 from monge.recipes import Recipe, load_recipe
 from monge.train.atomic import write_atomically
@@ -148,7 +148,7 @@ class RunFiles:
     def write_environment(
         self,
         recipe: Recipe,
-        splits: Splits,
+        splits: AnySplits,
         device: str,
         selection: Selection,
         *,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from monge.data import Splits
+from monge.data.any_splits import AnySplits
+from monge.data.cross_modal import CrossModalSplits
 from monge.errors import RecipeError
-from monge.recipes import Recipe
+from monge.recipes import Recipe, Task
 
+PAIR_RANKS = (1, 5, 10)
+"""The k whose recalls ``geometric_mean`` is made of."""
 _RETRIEVAL = ("map", "nn", "ft", "st", "e", "dcg", "r_precision", "map_at_r")
 _ORDERED = (
     "mae",
@@ -32,6 +36,7 @@ _LOWER_IS_BETTER = {"mae", "amae", "mmae", "rps", "emd", "emd2", "ece", "nll"}
 # What a table has room for, the most telling first.
 _MAIN = {
     "map": ("map", "nn", "knn", "svm"),
+    "geometric_mean": ("geometric_mean", "q2g_r1", "q2g_r10", "g2q_r1"),
     "mae": ("mae", "accuracy", "within_one", "qwk", "rps"),
     "accuracy": ("accuracy", "mean_class_accuracy", "nll"),
 }
@@ -85,12 +90,34 @@ class Selection:
         return cls(f"val/{name}", name not in _LOWER_IS_BETTER)
 
 
-def choose_selection(recipe: Recipe, splits: Splits) -> Selection:
+def _retrieval_names(recipe: Recipe, splits: AnySplits) -> tuple[str, ...]:
+    """What retrieval by classes or by pairs is measured by, the default first."""
+    ranks = recipe.evaluate.recall_at
+    if isinstance(splits, CrossModalSplits) and splits.paired:
+        found = sorted({*PAIR_RANKS, *ranks})
+        return ("geometric_mean", *(f"{way}_r{k}" for way in ("q2g", "g2q") for k in found))
+    return _RETRIEVAL + tuple(f"recall_at_{k}" for k in ranks)
+
+
+def _class_names(recipe: Recipe, splits: AnySplits) -> tuple[str, ...]:
+    """What probabilities of classes are measured by, the default first."""
+    return _ORDERED if isinstance(splits, Splits) and splits.ordered else _UNORDERED
+
+
+_KNOWN: dict[Task, Callable[[Recipe, AnySplits], tuple[str, ...]]] = {
+    "embedding": _retrieval_names,
+    "classification": _class_names,
+    "cross-modal": _retrieval_names,
+}
+"""Validation metrics of each task, the one that selects unless another is named first."""
+
+
+def choose_selection(recipe: Recipe, splits: AnySplits) -> Selection:
     """What ``evaluate.select`` means for a recipe on its data.
 
     Args:
         recipe: Names the metric, or leaves it to its task.
-        splits: Whether the classes have an order.
+        splits: Whether the classes have an order, or labels name pairs.
 
     Raises:
         RecipeError: There is no such metric here.
@@ -101,10 +128,7 @@ def choose_selection(recipe: Recipe, splits: Splits) -> Selection:
         >>> choose_selection(load_recipe("mnist"), load_images("mnist", "synthetic")).metric
         'val/map'
     """
-    if recipe.task == "embedding":
-        known: tuple[str, ...] = _RETRIEVAL + tuple(f"recall_at_{k}" for k in recipe.evaluate.recall_at)
-    else:
-        known = _ORDERED if splits.ordered else _UNORDERED
+    known = _KNOWN[recipe.task](recipe, splits)
     name = recipe.evaluate.select or known[0]
     if name not in known:
         raise RecipeError(f"evaluate.select: found {name!r}, expected one of {', '.join(known)} for these data")

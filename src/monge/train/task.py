@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from monge.data import Examples, Splits
-from monge.data.augment import augment
+from monge.data import Examples
+from monge.data.any_splits import AnySplits
 from monge.recipes import Recipe
-from monge.recipes.data_sections import PictureData
+from monge.recipes.data_sections import PictureData, ShapeData
 from monge.recipes.schema import OptimizerSection
 from monge.train.checkpoints import Checkpoint
-from monge.train.data_module import Batch
+from monge.train.data_module import EpochBatches
+from monge.train.divergence import DivergedError
+from monge.train.inference import outputs_of
+from monge.train.parameter_groups import parameter_groups
+from monge.train.pixels import Pixels
 from monge.train.run_files import RunFiles
 from monge.train.schedules import lr_factor
 from monge.train.seeds import AUGMENT, BATCH, mixed_seed
 from monge.train.selection import Selection
 
+S = TypeVar("S", bound=AnySplits)
 
-class Task(pl.LightningModule):
-    """Model and loss of a recipe; the loss's own parameters are trained with the model's.
+
+class Task(pl.LightningModule, Generic[S]):
+    """Model and loss of a recipe on data of one kind; the loss's own parameters are trained with the model's.
 
     Under several processes each one works on its share of the global batch, computes the loss of that share alone, and
     the gradients are averaged.
@@ -39,10 +45,8 @@ class Task(pl.LightningModule):
     Attributes:
         step: Optimiser steps done; `monge.train.keeper.RunKeeper` counts them.
         step_losses: Loss of each batch of the current step, without gradient.
+        pixels: How pictures become inputs, where the data are pictures.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self, recipe: Recipe, model: nn.Module, loss: nn.Module, steps_per_epoch: int, selection: Selection
@@ -52,12 +56,25 @@ class Task(pl.LightningModule):
         self.steps_per_epoch, self.selection = steps_per_epoch, selection
         self.step = 0
         self.step_losses: list[Tensor] = []
-        if isinstance(recipe.data, PictureData):
-            self.register_buffer("mean", _per_channel(recipe.data.normalize.mean), persistent=False)
-            self.register_buffer("std", _per_channel(recipe.data.normalize.std), persistent=False)
+        self.pixels = pixels_of(recipe)
 
     @abstractmethod
-    def batch_loss(self, inputs: Tensor, batch: Batch) -> Tensor:
+    def batches(self, splits: S, *, epoch: int, start: int = 0, rank: int = 0, world_size: int = 1) -> EpochBatches:
+        """Training batches of an epoch.
+
+        Args:
+            splits: The data.
+            epoch: Which epoch.
+            start: Batches of it that are done already.
+            rank: This process.
+            world_size: Processes that share each batch.
+
+        Raises:
+            RecipeError: The data cannot fill such batches, or a share of them teaches nothing.
+        """
+
+    @abstractmethod
+    def batch_loss(self, inputs: Any, batch: Any) -> Tensor:
         """Loss of a batch whose inputs are ready for the network; scalar with gradient."""
 
     @abstractmethod
@@ -70,11 +87,15 @@ class Task(pl.LightningModule):
         """Length of one row of what `forward` gives."""
 
     @abstractmethod
-    def measure(self, outputs: Tensor, examples: Examples, prefix: str) -> dict[str, float]:
-        """Metrics of what `forward` gave for all examples, (N, `width`), named with a prefix and a slash."""
+    def validate(self, splits: S) -> dict[str, float]:
+        """Measures the validation split, named ``val/...``; all processes call it, the first gets the metrics.
+
+        Raises:
+            DivergedError: The network no longer gives finite numbers.
+        """
 
     @abstractmethod
-    def run_test(self, splits: Splits, files: RunFiles) -> dict[str, float]:
+    def run_test(self, splits: S, files: RunFiles) -> dict[str, float]:
         """Measures the test split, stores what a report shows of it, and returns the metrics, named ``test/...``."""
 
     def ready(self, inputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -84,23 +105,35 @@ class Task(pl.LightningModule):
             inputs: float32 (B, F), or uint8 (B, C, H, W) or (B, V, C, H, W).
             generator: Random numbers of the augmentation; none: no augmentation.
         """
-        return self.pixels(inputs, generator) if isinstance(self.recipe.data, PictureData) else inputs
+        if self.pixels is None:
+            return inputs
+        pictures: Tensor = self.pixels(inputs, generator)
+        return pictures
 
-    def pixels(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Float images of uint8 ones: scaled to [0, 1], resized, augmented, normalised; views of an object all alike.
+    def ready_batch(self, batch: Any, generator: torch.Generator) -> Any:
+        """The first argument of `batch_loss`: the inputs of a batch, ready for the network.
 
         Args:
-            images: uint8 (B, C, H, W), or views (B, V, C, H, W).
-            generator: Random numbers of the augmentation; none: no augmentation.
+            batch: What `batches` gives.
+            generator: Random numbers of the augmentation.
         """
-        # The views of an object stand behind each other like channels, so that it is moved and turned as a whole.
-        data, x = self.recipe.data, images.flatten(1, -3).to(torch.float32) / 255
-        assert isinstance(data, PictureData)  # said for the type checker: `ready` has asked
-        if data.image_size is not None and images.shape[-2:] != (data.image_size, data.image_size):
-            x = nn.functional.interpolate(x, (data.image_size, data.image_size), mode="bilinear", antialias=True)
-        if generator is not None and data.augment:
-            x = augment(x, data.augment, generator)
-        return (x.reshape(*images.shape[:-2], *x.shape[-2:]) - self.mean) / self.std
+        return self.ready(batch.inputs, generator)
+
+    def shared_outputs(self, examples: Examples, forward: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """What the network gives for all examples, (N, `width`), each process having done its share of them.
+
+        Args:
+            examples: What goes in.
+            forward: What they go through; the task itself unless given.
+
+        Raises:
+            DivergedError: Not all of it is finite.
+        """
+        processes = {"rank": self.global_rank, "world_size": self.trainer.world_size}
+        outputs = outputs_of(self, examples, forward=forward, **processes)
+        if not outputs.isfinite().all():  # the last step's loss was finite, the weights it left are not
+            raise DivergedError.at(self.step, self.current_epoch, self.recipe.optimizer.lr)
+        return outputs
 
     @property
     def last_step(self) -> int:
@@ -131,7 +164,7 @@ class Task(pl.LightningModule):
         self.loss.load_state_dict(checkpoint["loss"])
         self.step = checkpoint["step"]
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Sets learning rate and random numbers, both functions of the position alone."""
         if batch_idx % self.recipe.train.accumulate == 0:
             self.step_losses = []
@@ -140,11 +173,11 @@ class Task(pl.LightningModule):
                 group["lr"] = group["initial_lr"] * factor
         torch.manual_seed(mixed_seed(BATCH, self.recipe.seed, batch.epoch, batch.place, self.global_rank))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Loss of this process's share of a batch."""
         keys = (AUGMENT, self.recipe.seed, batch.epoch, batch.place, self.global_rank)
         generator = torch.Generator(self.device).manual_seed(mixed_seed(*keys))
-        loss = self.batch_loss(self.ready(batch.inputs, generator), batch)
+        loss = self.batch_loss(self.ready_batch(batch, generator), batch)
         self.step_losses.append(loss.detach())
         return loss
 
@@ -166,9 +199,9 @@ class Task(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One optimiser with a group for the model and, if the loss has parameters, one for them."""
+        """One optimiser with groups for the model, for parts of it that learn slower, and for the loss."""
         config = self.recipe.optimizer
-        groups: list[dict[str, Any]] = [{"params": list(self.model.parameters()), "lr": config.lr}]
+        groups = parameter_groups(self.model, config.lr)
         own = list(self.loss.parameters())
         if own:
             groups.append({"params": own, "lr": config.lr * float(getattr(self.loss, "lr_scale", 1.0))})
@@ -177,9 +210,17 @@ class Task(pl.LightningModule):
         return _optimizer(config, groups)
 
 
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    """Values that broadcast over images (B, C, H, W)."""
-    return torch.tensor(values).reshape(1, -1, 1, 1)
+def pixels_of(recipe: Recipe) -> Pixels | None:
+    """How the pictures of a recipe become inputs; ``None`` where its data are no pictures.
+
+    Args:
+        recipe: Its ``data`` section.
+    """
+    data = recipe.data
+    if not isinstance(data, PictureData):
+        return None
+    views = {"background": data.background, "train_views": data.train_views} if isinstance(data, ShapeData) else {}
+    return Pixels(data.normalize, data.augment, data.image_size, **views)
 
 
 def _optimizer(config: OptimizerSection, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

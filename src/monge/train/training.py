@@ -10,11 +10,11 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
-from monge.data import Examples, Splits
+from monge.data.any_splits import AnySplits
 from monge.recipes import Recipe
 from monge.train.building import build_task, check_data
 from monge.train.checkpoints import Checkpoint, load_checkpoint
-from monge.train.data_module import TrainingData, build_sampler
+from monge.train.data_module import TrainingData
 from monge.train.devices import choose_device, device_in_words, own_torch_state
 from monge.train.keeper import RunKeeper
 from monge.train.loading import load_splits
@@ -76,7 +76,7 @@ def fit(
         # What cannot be is refused before files are touched.
         check_data(recipe, splits)
         task = build_task(recipe, splits)
-        build_sampler(recipe, splits.train, task.steps_per_epoch, world_size=devices)
+        task.batches(splits, epoch=0, world_size=devices)
         checkpoint = _open(files, recipe, resume=resume, overwrite=overwrite)
         signals.resume_command = files.resume_command(*_flags(device, devices, loggers))
         if progress:
@@ -89,10 +89,10 @@ def fit(
             MetricsLog(files.metrics).truncate(task.step)
             files.write_environment(recipe, splits, words, task.selection, resumed=resume)
         shown = Progress(task.last_step, recipe.train.epochs, progress)
-        keeper = RunKeeper(files, splits.val, signals, shown, checkpoint)
+        keeper = RunKeeper(files, splits, signals, shown, checkpoint)
         if task.step < task.last_step:
             trainer = _trainer(recipe, files, accelerator, chosen, devices, loggers, keeper)
-            _train_from(trainer, task, splits.train)
+            _train_from(trainer, task, splits)
         if not is_main_process():
             return {}
         metrics = _finish(files, task.to(chosen), splits, keeper, test)
@@ -100,7 +100,7 @@ def fit(
         return metrics
 
 
-def _finish(files: RunFiles, task: Task, splits: Splits, keeper: RunKeeper, test: bool) -> dict[str, float]:
+def _finish(files: RunFiles, task: Task[Any], splits: AnySplits, keeper: RunKeeper, test: bool) -> dict[str, float]:
     """Tests the best model, or without a test looks up the last validation."""
     if not test:
         last = [record for record in keeper.written.read() if task.selection.metric in record][-1]
@@ -118,12 +118,12 @@ def _flags(device: str, devices: int, loggers: Sequence[str]) -> list[str]:
     return flags + [word for name in loggers if name != "jsonl" for word in ("--logger", name)]
 
 
-def _train_from(trainer: pl.Trainer, task: Task, train: Examples) -> None:
+def _train_from(trainer: pl.Trainer, task: Task[Any], splits: AnySplits) -> None:
     """Trains from the task's step on, then leaves the group of processes that Lightning may have formed."""
     done: Any = trainer.fit_loop.epoch_progress.current
     done.processed = done.completed = task.step // task.steps_per_epoch
     try:
-        trainer.fit(task, TrainingData(task.recipe, train, task.step))
+        trainer.fit(task, TrainingData(task, splits))
     finally:  # a process that ends inside of the group aborts and takes the others along
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

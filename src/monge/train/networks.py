@@ -1,0 +1,41 @@
+"""What the building of a network asks of a recipe and of its data."""
+
+from __future__ import annotations
+
+from monge.data import Examples
+from monge.errors import RecipeError
+from monge.nn import ModelConfig
+from monge.nn.two_modalities_build import TwoModalitiesConfig
+from monge.recipes import Recipe
+from monge.train.task import pixels_of
+
+
+def input_shape(recipe: Recipe, train: Examples) -> tuple[int, ...]:
+    """Shape of one input as the network gets it.
+
+    Args:
+        recipe: Its data section says how large pictures are made.
+        train: The training split.
+
+    Raises:
+        RecipeError: The data section does not fit such inputs.
+    """
+    pixels = pixels_of(recipe)
+    return train.shape if pixels is None else pixels.shape_of(train.shape)
+
+
+def single_model(recipe: Recipe) -> ModelConfig:
+    """The network of a recipe for one kind of inputs.
+
+    Args:
+        recipe: Its model section.
+
+    Raises:
+        RecipeError: It is one for two kinds.
+    """
+    if isinstance(recipe.model, TwoModalitiesConfig):
+        raise RecipeError(
+            f"model.name: found two_modalities with the loss {recipe.loss.name}, which is for one network: choose the "
+            "network that the data need, or a loss between two modalities"
+        )
+    return recipe.model
