@@ -212,7 +212,7 @@ def _curve(genuine: Tensor, impostor: Tensor) -> RocCurve:
 
 def _accepted(genuine: Tensor, impostor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """How many impostor and genuine pairs have at least each distinct score, from the highest on."""
-    thresholds = torch.cat([genuine, impostor]).unique().flip(0)  # (T,)
+    thresholds = torch.unique(torch.cat([genuine, impostor])).flip(0)  # (T,)
     false = len(impostor) - torch.searchsorted(impostor, thresholds)
     return false, len(genuine) - torch.searchsorted(genuine, thresholds), thresholds
 

@@ -148,16 +148,16 @@ def verify(
     rows = []
     for fold in range(len(names)):
         inside = number == fold
-        train = _Pairs(values[~inside], is_same[~inside])
-        test = _Pairs(values[inside], is_same[inside])
+        train = SortedPairs(values[~inside], is_same[~inside])
+        test = SortedPairs(values[inside], is_same[inside])
         if not len(train.genuine) or not len(train.impostor):
             raise MongeError(f"folds: all but fold {int(names[fold])} have pairs of one kind only, expected both kinds")
+        tried = train.thresholds(protocol)
+        best = train.best_of(tried)  # (1,)
         if protocol == "insightface":
-            tried, limit = _GRID, _interpolated(_FINE_GRID, train.far(_FINE_GRID), far_target)
+            limit = _interpolated(_FINE_GRID, train.far(_FINE_GRID), far_target)  # (1,)
         else:
-            tried = train.midpoints()
-            limit = tried[(train.far(tried) <= far_target).nonzero()[-1:, 0]]  # (1,)
-        best = tried[train.right(tried).argmax()[None]]  # (1,), argmax gives the first of equals
+            limit = tried[(train.far(tried) <= far_target).nonzero()[-1:, 0]]
         accuracy = test.right(best).double() / int(inside.sum())
         rows.append(torch.cat([accuracy, best, test.tar(limit), test.far(limit), limit]))
     return Verification(protocol, *torch.stack(rows, dim=1))
@@ -287,15 +287,33 @@ def verification_metrics(
     return found | {f"tar_at_far_{far:.0e}": tar for far, tar in tar_at_far(-distances, same, fars).items()}
 
 
-class _Pairs:
-    """Sorted distances of some pairs, and how many lie below thresholds."""
+class SortedPairs:
+    """Distances of some pairs, sorted, so that it is quickly told how many lie below thresholds.
+
+    Args:
+        distances: Squared distances, float64 ``(P,)``.
+        same: bool ``(P,)``.
+
+    Example:
+        >>> pairs = SortedPairs(torch.tensor([0.2, 1.9]).double(), torch.tensor([True, False]))
+        >>> pairs.right(pairs.thresholds("exact")).tolist()
+        [1, 2, 1]
+    """
 
     def __init__(self, distances: Tensor, same: Tensor) -> None:
         self.genuine, self.impostor = distances[same].sort().values, distances[~same].sort().values
 
-    def midpoints(self) -> Tensor:
+    def thresholds(self, protocol: VerificationProtocol) -> Tensor:
+        """The thresholds that a protocol tries, rising."""
+        return _GRID if protocol == "insightface" else self._midpoints()
+
+    def best_of(self, thresholds: Tensor) -> Tensor:
+        """The first of the thresholds that decide the most pairs rightly, ``(1,)``."""
+        return thresholds[self.right(thresholds).argmax()[None]]
+
+    def _midpoints(self) -> Tensor:
         """A threshold in every gap between distances, one below and one above them all."""
-        values = torch.cat([self.genuine, self.impostor]).unique()
+        values = torch.unique(torch.cat([self.genuine, self.impostor]))
         return torch.cat([values[:1], (values[1:] + values[:-1]) / 2, values[-1:] + 1])
 
     def right(self, thresholds: Tensor) -> Tensor:
