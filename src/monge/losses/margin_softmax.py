@@ -6,16 +6,17 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.autograd.function import once_differentiable
 
 from monge.losses.gathered import gather_samples, several_processes
 from monge.losses.margin_heads import Margin, MarginName, named_margin
 from monge.losses.margins import HardForm, HardNegatives, straight_through
+from monge.ot.once import only_once
 
 MarginGradient = Literal["exact", "straight-through"]
 
 # Logits are worked on in blocks of rows of about this many entries, so that temporaries stay small.
 _BLOCK = 1 << 21
+_TWICE = "a margin softmax has no second derivative: detach the first"
 # Vectors shorter than this have no direction: their derivative would overflow float32.
 _SHORTEST_SQUARED = 1e-24
 
@@ -188,26 +189,42 @@ class _MarginCrossEntropy(torch.autograd.Function):
         totals = cosine.new_empty(len(cosine))  # (N,)
         for rows in _blocks(cosine):
             totals[rows] = _logits(cosine[rows], labels[rows], target[rows], scale, form, t).logsumexp(1)
-        ctx.save_for_backward(cosine, labels, target, totals, *(() if t is None else (t,)))
+        ctx.save_for_backward(cosine, labels, target, totals, t)
         ctx.scale, ctx.form = scale, form
         return totals - scale * target
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        cosine, labels, target, totals, *rest = ctx.saved_tensors
-        t, weight = rest[0] if rest else None, ctx.scale * grad  # (N,)
-        grad_cosine, right = torch.empty_like(cosine), torch.empty_like(target)
-        for rows in _blocks(cosine):
-            part, column = cosine[rows], labels[rows].unsqueeze(1)
-            share = _logits(part, labels[rows], target[rows], ctx.scale, ctx.form, t)
-            share = share.sub_(totals[rows].unsqueeze(1)).exp_()  # softmax
-            right[rows] = share.gather(1, column).squeeze(1)
-            share = share.scatter_(1, column, 0.0).mul_(weight[rows].unsqueeze(1))
-            if ctx.form is not None and t is not None:
-                share = share.mul_(HardNegatives(ctx.form, t).slope(part, target[rows].unsqueeze(1)))
-            grad_cosine[rows] = share
-        return grad_cosine, None, weight * (right - 1.0), None, None, None
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+        cosine, labels, target, *_ = ctx.saved_tensors
+        with torch.no_grad():
+            gradients = _gradients(*ctx.saved_tensors, grads[0], ctx.scale, ctx.form)
+        to_cosine, to_target = only_once(gradients, _TWICE, grads[0], cosine, target)
+        return to_cosine, None, to_target, None, None, None
+
+
+def _gradients(
+    cosine: Tensor,
+    labels: Tensor,
+    target: Tensor,
+    totals: Tensor,
+    t: Tensor | None,
+    grad: Tensor,
+    scale: float,
+    form: HardForm | None,
+) -> tuple[Tensor, Tensor]:
+    """Gradients to the cosines with wrong classes ``(N, C)`` and to the target ``(N,)``."""
+    weight = scale * grad  # (N,)
+    grad_cosine, right = torch.empty_like(cosine), torch.empty_like(target)
+    for rows in _blocks(cosine):
+        part, column = cosine[rows], labels[rows].unsqueeze(1)
+        share = _logits(part, labels[rows], target[rows], scale, form, t)
+        share = share.sub_(totals[rows].unsqueeze(1)).exp_()  # softmax
+        right[rows] = share.gather(1, column).squeeze(1)
+        share = share.scatter_(1, column, 0.0).mul_(weight[rows].unsqueeze(1))
+        if form is not None and t is not None:
+            share = share.mul_(HardNegatives(form, t).slope(part, target[rows].unsqueeze(1)))
+        grad_cosine[rows] = share
+    return grad_cosine, weight * (right - 1.0)
 
 
 def _blocks(cosine: Tensor) -> list[slice]:

@@ -46,8 +46,8 @@ class OTFaceLoss(nn.Module):
     The class vectors are parameters of the loss, ``softmax.weight``, and must be trained with the network. Under
     several processes, whose gradients are to be averaged as `torch.nn.parallel.DistributedDataParallel` does, hard
     groups are sought among the samples of all of them, and the gradients are those of one process that holds them all;
-    they may hold different numbers of samples, also none. Every process computes the transport of all groups; class vectors meet
-    only the process's own samples.
+    they may hold different numbers of samples, also none. Every process computes the transport of all groups; class
+    vectors meet the process's own samples alone.
 
     Args:
         embedding_dim: Length of an embedding.

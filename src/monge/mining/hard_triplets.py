@@ -99,7 +99,8 @@ def hard_triplets(
 def _similarities(embeddings: Tensor) -> Tensor:
     with torch.autocast(embeddings.device.type, enabled=False):
         full = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-        unit = torch.nn.functional.normalize(full, dim=1)
+        # What is no number is like nothing, so that it is in no triplet's favour.
+        unit = torch.nn.functional.normalize(full, dim=1).nan_to_num(0.0)
         return unit @ unit.T
 
 
@@ -125,9 +126,19 @@ def _hardest_triplets(
 
 def _hardest(values: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """The largest values and their places, largest first, equal ones in the order of their places."""
-    places = values.topk(min(most, len(values)), sorted=False).indices.sort().values
-    values, order = values[places].sort(descending=True, stable=True)
-    return values, places[order]
+    size = min(most, len(values))
+    top = values.topk(size, sorted=False)
+    least = top.values.amin()
+    # Which of equal values `topk` takes is its own affair; compiled graphs cannot ask whether it had a choice.
+    if torch.compiler.is_compiling() or int((values >= least).sum()) > size:
+        above, level = values > least, values == least
+        taken = above | (level & (level.cumsum(0, dtype=torch.int32) <= size - above.sum()))
+        counted = torch.arange(1, size + 1, dtype=torch.int32, device=values.device)
+        places = torch.searchsorted(taken.cumsum(0, dtype=torch.int32), counted)
+    else:
+        places = top.indices.sort().values
+    kept, order = values[places].sort(descending=True, stable=True)
+    return kept, places[order]
 
 
 def _nothing(labels: Tensor, embeddings: Tensor, negatives: Negatives) -> HardGroups:
