@@ -13,8 +13,16 @@ from torch import nn
 from monge.errors import MongeError, RecipeError
 from monge.extras import require
 from monge.nn.classifier import Classifier, HeadFactory
+from monge.nn.feature_build import (
+    FeatureConfig,
+    FrameTransformerConfig,
+    GatedExpertsConfig,
+    GatedTextConfig,
+    build_feature_network,
+)
 from monge.nn.heads import Activation, L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5, LeNetHead
+from monge.nn.masked_pool import MaskedPool
 from monge.nn.mlp import MLP
 from monge.nn.mvcnn import MVCNN, ViewPool
 from monge.nn.packaged import PackagedConfig, packaged_backbone
@@ -115,7 +123,7 @@ class TimmConfig:
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """`MLP` and its options; the network for rows of a table.
+    """`MLP` and its options; the network for rows of a table, and for the mean of the frames of a clip.
 
     Attributes:
         embedding_dim: Length of the embedding, or of the features under a classifier.
@@ -192,7 +200,17 @@ class MVCNNConfig:
             raise ValueError(f"dropout: found {self.dropout}, expected at least 0 and below 1")
 
 
-ModelConfig = LeNet5Config | SmallCNNConfig | TimmConfig | PackagedConfig | MLPConfig | MVCNNConfig
+ModelConfig = (
+    LeNet5Config
+    | SmallCNNConfig
+    | TimmConfig
+    | PackagedConfig
+    | MLPConfig
+    | MVCNNConfig
+    | FrameTransformerConfig
+    | GatedExpertsConfig
+    | GatedTextConfig
+)
 """What `build_model` and `build_classifier` take."""
 
 
@@ -205,7 +223,8 @@ def build_model(
         config: Which network.
         in_channels: Channels of the images.
         image_size: Their height and width.
-        shape: Shape of one input in place of these two: ``(C, H, W)``, ``(V, C, H, W)`` of views, or ``(F,)`` of a row.
+        shape: Shape of one input in place of these two: ``(C, H, W)``, ``(V, C, H, W)`` of views, ``(F,)`` of a row, or
+            ``(T, F)`` of features of frames or words.
 
     Returns:
         A module that turns float inputs, images (N, C, H, W), views (N, V, C, H, W) or rows (N, F), into embeddings
@@ -263,10 +282,15 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
     """The parts that turn inputs of the given shape into vectors of length ``embedding_dim``."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if isinstance(config, MLPConfig):
-        if len(shape) != 1:
+        if len(shape) not in (1, 2):
             found = f"images {shape}"
             raise RecipeError(f"model.name: found mlp, which takes rows, but the data are {found}: use lenet5 or timm")
-        parts["encoder"] = MLP(shape[0], config.embedding_dim, config.hidden, config.dropout, config.batch_norm)
+        if len(shape) == 2:
+            parts["pool"] = MaskedPool()
+        parts["encoder"] = MLP(shape[-1], config.embedding_dim, config.hidden, config.dropout, config.batch_norm)
+        return parts
+    if isinstance(config, FeatureConfig):
+        parts["encoder"] = build_feature_network(config, shape)
         return parts
     if isinstance(config, MVCNNConfig):
         return _views(config, shape)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from monge.errors import RecipeError
 from monge.nn.build import ModelConfig, build_model
+from monge.nn.feature_build import with_experts
 from monge.nn.two_modalities import TwoModalities
 
 SIDES = ("query", "gallery")
@@ -40,7 +41,12 @@ class TwoModalitiesConfig:
 
 
 def build_two_modalities(
-    config: TwoModalitiesConfig, query_shape: tuple[int, ...], gallery_shape: tuple[int, ...]
+    config: TwoModalitiesConfig,
+    query_shape: tuple[int, ...],
+    gallery_shape: tuple[int, ...],
+    *,
+    query_widths: tuple[int, ...] = (),
+    gallery_widths: tuple[int, ...] = (),
 ) -> TwoModalities:
     """Builds both networks, the one for queries first.
 
@@ -48,6 +54,8 @@ def build_two_modalities(
         config: Which networks.
         query_shape: Shape of one query, as `monge.nn.build_model` takes it.
         gallery_shape: Shape of one item of the gallery.
+        query_widths: Length of what each of several experts says of a query, where there are such.
+        gallery_widths: The same of the gallery.
 
     Raises:
         RecipeError: A network is not one for such inputs; the message names the side.
@@ -61,9 +69,14 @@ def build_two_modalities(
         torch.Size([3, 8])
     """
     networks = []
-    for side, part, shape in zip(SIDES, (config.query, config.gallery), (query_shape, gallery_shape), strict=True):
+    sides = (
+        (config.query, query_shape, query_widths, gallery_widths),
+        (config.gallery, gallery_shape, gallery_widths, query_widths),
+    )
+    for side, (part, shape, widths, others) in zip(SIDES, sides, strict=True):
         try:
-            networks.append(build_model(replace(part, embedding_dim=config.embedding_dim), shape=shape))
+            filled = replace(with_experts(part, widths, others), embedding_dim=config.embedding_dim)
+            networks.append(build_model(filled, shape=shape))
         except RecipeError as error:
             raise RecipeError(str(error).replace("model.", f"model.{side}.", 1)) from error
     return TwoModalities(networks[0], networks[1], names=SIDES)
