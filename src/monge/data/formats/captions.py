@@ -146,12 +146,13 @@ def assemble(
         DataFormatError: A part that has to have clips has none.
     """
     wanted = {part: tuple(clips[part]) for part in PARTS}
-    for early, late in (("train", "val"), ("train", "test"), ("val", "test")):
-        both = set(wanted[early]) & set(wanted[late])  # type: ignore[index]
+    pairs: tuple[tuple[Part, Part], ...] = (("train", "val"), ("train", "test"), ("val", "test"))
+    for early, late in pairs:
+        both = set(wanted[early]) & set(wanted[late])
         for one in sorted(both):
             found = f"the clip {shown(one)!r} in {early} and in {late}"
             flaws.note(f"clips in {early} and in {late}", path, "", found, "each clip in one part")
-        wanted[early] = tuple(one for one in wanted[early] if one not in both)  # type: ignore[index]
+        wanted[early] = tuple(one for one in wanted[early] if one not in both)
     kept: dict[Part, tuple[str, ...]] = {}
     told: dict[Part, tuple[Caption, ...]] = {}
     for part, ids in wanted.items():
@@ -163,8 +164,8 @@ def assemble(
         kept[part] = tuple(one for one, texts in with_text.items() if texts)
         told[part] = tuple(caption for texts in with_text.values() for caption in texts)
     flaws.settle()
-    for part in ("train", "test"):
-        if not kept[part]:  # type: ignore[index]
+    for part in PARTS:
+        if not kept[part] and part != "val":
             raise DataFormatError(shown(path), "", f"no clip with a caption in {part}", "at least one")
     return CaptionedClips(path, kept, told, split)
 

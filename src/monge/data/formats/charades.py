@@ -63,7 +63,8 @@ def read_charades(folder: str | Path, flaws: Flaws, *, sentences: Sentences = "e
     lengths = _lengths(place)
     texts: dict[Part, Mapping[str, list[Caption]]] = {"val": {}}
     cut, counts = 0, []
-    for part, name in (("train", TRAIN), ("test", TEST)):
+    files: dict[Part, str] = {"train": TRAIN, "test": TEST}
+    for part, name in files.items():
         own, late = _read(place / name, lengths, flaws)
         counts.append(sum(map(len, own.values())))
         cut += late

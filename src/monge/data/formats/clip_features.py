@@ -175,7 +175,8 @@ class _Reader:
         if self._length is None or len(rows) == 1:
             return rows
         if self._length == "mean":
-            return rows.mean(0, keepdims=True, dtype=np.float64).astype(np.float32)
+            mean: Rows = rows.mean(0, keepdims=True, dtype=np.float64).astype(np.float32)
+            return mean
         if len(rows) <= self._length:
             return rows
         if not self._spaced:

@@ -30,7 +30,7 @@ from monge.data.formats.sniff import shown
 from monge.errors import DataFormatError
 
 FEATURE_ENDINGS = (".npz", ".safetensors", ".h5", ".hdf5", ".pickle", ".pkl", ".npy")
-Value = NDArray[Any] | list[Any] | float
+Value = NDArray[Any] | np.floating[Any] | list[Any] | float
 _READERS = {
     ".npz": npz_arrays,
     ".safetensors": safetensors_arrays,

@@ -73,8 +73,8 @@ def draw_clips(count: int, *, captions: int = 4, seed: int = 0) -> DrawnClips:
     random = np.random.default_rng([seed, count])
     drawn = DrawnClips([], [], {name: [] for name in WIDTHS})
     for number in range(count):
-        who, where = random.integers(len(_WORDS["who"])), random.integers(len(_WORDS["where"]))
-        does, after = random.permutation(len(_WORDS["does"]))[:2]
+        who, where = int(random.integers(len(_WORDS["who"]))), int(random.integers(len(_WORDS["where"])))
+        does, after = random.permutation(len(_WORDS["does"]))[:2].tolist()
         texts = [_caption(random, place, who, does, after, where) for place in range(captions)]
         drawn.captions.append(texts)
         drawn.tokens.append([np.stack([vectors[word] for word in text.split()]) for text in texts])

@@ -99,11 +99,14 @@ def write_fake_msrvtt(
         return
     for part, numbers in parts.items():
         (place / f"{part}_list_full.txt").write_text("".join(f"{ids[number]}\n" for number in numbers))
-    both = [*parts["train"], *parts["val"]]
-    for name, numbers in (("train_list_jsfusion", both), ("val_list_jsfusion", parts["test"])):
-        (place / f"{name}.txt").write_text("".join(f"{ids[number]}\n" for number in numbers))
-    for name, numbers in (("train_list_miech", parts["train"]), ("test_list_miech", parts["test"])):
-        (place / f"{name}.txt").write_text("".join(f"{ids[number]}\n" for number in numbers))
+    lists = {
+        "train_list_jsfusion": [*parts["train"], *parts["val"]],
+        "val_list_jsfusion": list(parts["test"]),
+        "train_list_miech": list(parts["train"]),
+        "test_list_miech": list(parts["test"]),
+    }
+    for name, chosen in lists.items():
+        (place / f"{name}.txt").write_text("".join(f"{ids[number]}\n" for number in chosen))
     index = {ids[number]: int(given[number]) for number in parts["test"]}
     (place / "jsfusion_val_caption_idx.pkl").write_bytes(pickle.dumps(index))
     _write_expert_features(place, drawn, ids, "w2v_MSRVTT_openAIGPT.pickle")
