@@ -9,6 +9,7 @@ from monge.data.faces import load_faces as load_faces
 from monge.data.image_files import ImageFiles as ImageFiles
 from monge.data.images import ImageSet as ImageSet
 from monge.data.shapes import load_shapes as load_shapes
+from monge.data.sketch_shapes import load_sketch_shapes as load_sketch_shapes
 from monge.data.sources import Source as Source
 from monge.data.sources import check as check
 from monge.data.sources import fetch as fetch
@@ -38,6 +39,7 @@ __all__ = [
     "load_faces",
     "load_images",
     "load_shapes",
+    "load_sketch_shapes",
     "load_table",
     "options_of",
 ]

@@ -16,8 +16,8 @@ from monge.losses.plan_diagnostics import PlanDiagnostics
 from monge.nn.two_modalities import TwoModalities
 from monge.nn.two_modalities_build import SIDES, TwoModalitiesConfig, build_two_modalities
 from monge.recipes import Recipe
-from monge.recipes.sketch_data import SketchData
 from monge.recipes.cross_modal_losses import CrossModalLoss
+from monge.recipes.sketch_data import SketchData
 from monge.train.cross_modal_losses import build_cross_modal_loss
 from monge.train.cross_modal_measures import cross_modal_metrics, store_cross_modal
 from monge.train.data_module import EpochBatches, PairBatch, PairBatches, build_pair_sampler

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from monge.data import Splits, load_images, load_shapes, load_table, options_of
+from monge.data import Splits, load_images, load_shapes, load_sketch_shapes, load_table, options_of
 from monge.data.any_splits import AnySplits
+from monge.data.cross_modal import CrossModalSplits
 from monge.errors import RecipeError
 from monge.recipes import Recipe
 from monge.recipes.data_sections import ImageData, ShapeData, TableData
+from monge.recipes.sketch_data import SketchData
 from monge.train.rendering import rendering_progress
 
 
@@ -55,9 +57,17 @@ def _rows(data: TableData, progress: bool) -> Splits:
     return load_table(data.name, data.source, **given)
 
 
+def _sketches(data: SketchData, progress: bool) -> CrossModalSplits:
+    """Drawings, and views of the shapes that they are to find."""
+    with rendering_progress(progress) as shown:
+        given = {"size": data.image_size, "views": data.views, "up": data.up, "strict": data.strict}
+        return load_sketch_shapes(data.name, data.source, progress=shown, **given)
+
+
 _LOADERS: dict[str, Callable[[Any, bool], AnySplits]] = {
     ImageData.kind: _images,
     ShapeData.kind: _shapes,
     TableData.kind: _rows,
+    SketchData.kind: _sketches,
 }
 """What loads the data of a section, by the section's kind."""

@@ -60,7 +60,7 @@ def thumbnails(examples: Examples) -> Tensor | None:
     if pictures_of(examples, torch.arange(min(1, len(examples)))) is None:
         return None
     chunks = torch.split(torch.arange(len(examples)), _AT_ONCE)
-    return torch.cat([_small(pictures_of(examples, chunk)) for chunk in chunks])
+    return _grey_if_it_is(torch.cat([_small(pictures_of(examples, chunk)) for chunk in chunks]), 1)
 
 
 def views_of(examples: Examples) -> Tensor:
@@ -83,9 +83,8 @@ def views_of(examples: Examples) -> Tensor:
     count = max(1, min(views, _VIEWS, _BUDGET // max(1, len(examples) * each)))
     chosen = torch.arange(count) * views // count
     chunks = torch.split(torch.arange(len(examples)), _AT_ONCE)
-    return torch.cat(
-        [_small(examples.inputs(chunk)[:, chosen].flatten(0, 1)).unflatten(0, (-1, count)) for chunk in chunks]
-    )
+    small = torch.cat([_small(examples.inputs(chunk)[:, chosen].flatten(0, 1)) for chunk in chunks])
+    return _grey_if_it_is(small.reshape(-1, count, *small.shape[1:]), 2)
 
 
 def texts_of(examples: Examples) -> Sequence[str] | None:
@@ -99,11 +98,15 @@ def texts_of(examples: Examples) -> Sequence[str] | None:
 
 
 def _small(pictures: Tensor | None) -> Tensor:
-    """Pictures shrunk to what is stored; grey where all channels are alike."""
+    """Pictures shrunk to what is stored."""
     assert pictures is not None  # asked for before
-    if pictures.shape[1] > 1 and bool((pictures == pictures[:, :1]).all()):
-        pictures = pictures[:, :1]
     if max(pictures.shape[-2:]) <= _SIDE:
         return pictures.contiguous()
     small = functional.interpolate(pictures.float(), (_SIDE, _SIDE), mode="bilinear", antialias=True)
     return small.round().clamp(0, 255).to(torch.uint8)
+
+
+def _grey_if_it_is(pictures: Tensor, channels: int) -> Tensor:
+    """One channel where all channels are alike; they lie in the given dimension."""
+    first = pictures.narrow(channels, 0, 1)
+    return first.contiguous() if bool((pictures == first).all()) else pictures

@@ -26,6 +26,7 @@ from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_image
 from monge.data.sources.package import Package, Progress
 from monge.data.sources.package_group import PackageGroup
 from monge.data.sources.quality import degraded_splits
+from monge.data.sources.sketch_sources import SKETCH_SHAPES, SKETCH_SOURCES
 from monge.data.sources.sketches import SKETCHES
 from monge.data.sources.source import Source as Source
 from monge.data.sources.stamps import STAMPS
@@ -210,6 +211,7 @@ _SOURCES = {
             licence="MIT (clips, emojibase), CC BY-SA 4.0 (OpenMoji's captions)",
             how="monge data get emoji-clips [--parts 1] (npm; also fetches efficientnet-lite0 and minilm)",
         ),
+        *SKETCH_SOURCES,
         *FACE_SOURCES,
     )
 }
@@ -223,6 +225,7 @@ _NOT_IMAGES = {
     "diamonds": "is a table: load it with load_table",
     "table": "is a table: load it with load_table",
     **dict.fromkeys(SHAPES, "holds 3D models: load it with load_shapes"),
+    **dict.fromkeys(SKETCH_SHAPES, "holds drawings and 3D models: load it with load_sketch_shapes"),
     **dict.fromkeys(FACES, "holds identities to verify: load it with load_faces"),
     "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
     "efficientnet-lite0": "is a network: load it with packaged_backbone",
@@ -236,6 +239,7 @@ _PACKAGES: dict[str, Package | PackageGroup] = {
     "diamonds": DIAMONDS,
     "furniture": FURNITURE,
     "sketches": SKETCHES,
+    "sketch-furniture": SKETCHES,
     "efficientnet-lite0": EFFICIENTNET_LITE0,
     "minilm": MINILM,
     "stamps": STAMPS,
@@ -243,7 +247,10 @@ _PACKAGES: dict[str, Package | PackageGroup] = {
     "emoji-identity": EMOJI_IDENTITY,
 }
 # What training on them needs besides.
-_ALONGSIDE = dict.fromkeys(("stamps", "emoji-clips"), ("efficientnet-lite0", "minilm"))
+_ALONGSIDE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("stamps", "emoji-clips"), ("efficientnet-lite0", "minilm")),
+    "sketch-furniture": ("furniture",),
+}
 
 
 def list_sources() -> list[Source]:
