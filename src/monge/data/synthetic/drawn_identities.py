@@ -27,7 +27,7 @@ class DrawnFaces:
     Args:
         images: uint8 ``(N, 3, S, S)``.
         landmarks: Left eye, right eye, tip of the nose, left and right corner of the mouth, x and y in pixels of each,
-            as seen by who looks at the picture, float32 ``(N, 5, 2)``.
+            the middle of the first pixel at 0, left and right as in the picture, float32 ``(N, 5, 2)``.
     """
 
     images: NDArray[np.uint8]
@@ -76,7 +76,7 @@ def draw_identities(
         pixels = face.draw(pose, size)  # (B, S, S, 3)
         pixels += grain.normal(0, noise, pixels.shape)
         images[part] = np.clip(pixels, 0, 255).astype(np.uint8).transpose(0, 3, 1, 2)
-        landmarks[part] = (face.landmarks(pose) + 1) * size / 2
+        landmarks[part] = (face.landmarks(pose) + 1) * size / 2 - 0.5
     return DrawnFaces(images, landmarks)
 
 

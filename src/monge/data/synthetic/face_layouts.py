@@ -1,0 +1,203 @@
+"""Writes drawn faces in the layouts of the field, so that every reader can be tested without its data."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.data.formats.recordio import MAGIC_BYTES
+from monge.data.synthetic.drawn_identities import DrawnFaces, draw_identities
+from monge.data.synthetic.python2_pickle import Plain, python2_pickle
+from monge.data.synthetic.record_writer import packed, write_records
+from monge.extras import require
+
+SIZE = 112
+
+
+def encoded(picture: NDArray[np.uint8], kind: str = "JPEG", comment: bytes = b"") -> bytes:
+    """A picture ``(3, S, S)`` as JPEG or PNG.
+
+    Args:
+        picture: uint8 RGB.
+        kind: ``"JPEG"`` or ``"PNG"``.
+        comment: Of a JPEG, written near its start.
+
+    Example:
+        >>> encoded(np.zeros((3, 8, 8), np.uint8))[:3]
+        b'\\xff\\xd8\\xff'
+    """
+    images = require("PIL.Image", extra="train", purpose="writing pictures")
+    stream = io.BytesIO()
+    options: dict[str, Any] = {"quality": 92, **({"comment": comment} if comment else {})} if kind == "JPEG" else {}
+    images.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0))).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def write_fake_records(
+    folder: str | Path,
+    *,
+    identities: int = 20,
+    each: int = 4,
+    size: int = SIZE,
+    record_zero: bool = True,
+    vector_labels: bool = False,
+    shuffled: bool = False,
+    parts: bool = False,
+    properties: bool = True,
+    seed: int = 0,
+) -> None:
+    """Writes ``train.rec``, ``train.idx`` and ``property`` as InsightFace has them.
+
+    Args:
+        folder: Made if it is not there.
+        identities: Number of identities.
+        each: Pictures of each.
+        size: Height and width.
+        record_zero: Whether record 0 and the identity records are there; im2rec writes none, and counts from 0.
+        vector_labels: Whether labels are vectors, of which the first number counts.
+        shuffled: Whether the index lists the keys in a random order.
+        parts: Whether every other picture holds the magic word, so that its record is cut into parts.
+        properties: Whether ``property`` is there.
+        seed: Of the drawings.
+
+    Example:
+        >>> import tempfile
+        >>> write_fake_records(folder := Path(tempfile.mkdtemp()), identities=2, each=2)
+        >>> sorted(path.name for path in folder.iterdir())
+        ['property', 'train.idx', 'train.rec']
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = np.arange(identities).repeat(each)
+    images = draw_identities(labels, size=size, seed=seed).images
+    first = int(record_zero)
+    payloads = []
+    for row, (label, image) in enumerate(zip(labels.tolist(), images, strict=True)):
+        # Four times, so that one of them lies at a multiple of four wherever the comment starts.
+        comment = b"".join(b"." * shift + MAGIC_BYTES for shift in range(4)) if parts and row % 2 else b""
+        content = encoded(image, comment=comment)
+        told = [float(label), float(row)] if vector_labels else float(label)
+        payloads.append((row + first, packed(told, content, row + first)))
+    if record_zero:
+        start = len(labels) + 1
+        ranges = [
+            (start + label, packed([1.0 + label * each, 1.0 + (label + 1) * each])) for label in range(identities)
+        ]
+        payloads = [(0, packed([float(start), float(start + identities)])), *payloads, *ranges]
+    order = np.random.default_rng(seed).permutation(len(payloads)).tolist() if shuffled else ()
+    write_records(folder / "train.rec", payloads, order=order)
+    if properties:
+        (folder / "property").write_text(f"{identities},{size},{size}\n")
+
+
+def draw_bin_pairs(folds: int, per_fold: int, size: int, seed: int) -> tuple[NDArray[np.uint8], list[bool]]:
+    """Pictures two by two and whether both show the same identity, fold by fold, the genuine ones first.
+
+    Args:
+        folds: Number of folds.
+        per_fold: Genuine pairs of each, and impostors.
+        size: Height and width.
+        seed: Of the drawings.
+
+    Example:
+        >>> images, same = draw_bin_pairs(2, 1, 8, 0)
+        >>> images.shape, same
+        ((8, 3, 8, 8), [True, False, True, False])
+    """
+    same = ([True] * per_fold + [False] * per_fold) * folds
+    labels = np.arange(2 * len(same))
+    labels[1::2] = np.where(same, labels[::2], labels[1::2])
+    return draw_identities(labels, size=size, seed=seed).images, same
+
+
+def write_fake_bin(
+    path: str | Path,
+    *,
+    folds: int = 10,
+    per_fold: int = 3,
+    size: int = SIZE,
+    python: Literal[2, 3] = 3,
+    arrays: bool = False,
+    protocol: int = 4,
+    seed: int = 0,
+) -> None:
+    """Writes a verification set as InsightFace pickles it: encoded pictures two by two, and which pairs are genuine.
+
+    Args:
+        path: The ``.bin`` file.
+        folds: Number of folds.
+        per_fold: Genuine pairs of each, and impostors.
+        size: Height and width.
+        python: Which Python wrote it.
+        arrays: Whether pictures are uint8 arrays and not byte strings.
+        protocol: Of Python 3's pickle.
+        seed: Of the drawings.
+
+    Example:
+        >>> import tempfile
+        >>> write_fake_bin(file := Path(tempfile.mkdtemp()) / "lfw.bin", folds=2, per_fold=1, python=2)
+        >>> file.read_bytes()[:2]
+        b'\\x80\\x02'
+    """
+    images, same = draw_bin_pairs(folds, per_fold, size, seed)
+    contents = [encoded(image) for image in images]
+    if python == 2:
+        plain: list[Plain] = [np.frombuffer(content, np.uint8) if arrays else content for content in contents]
+        Path(path).write_bytes(python2_pickle([plain, [int(value) for value in same]]))
+        return
+    kept = [np.frombuffer(content, np.uint8) if arrays else content for content in contents]
+    flags = [np.bool_(value) for value in same] if arrays else same
+    Path(path).write_bytes(pickle.dumps((kept, flags), protocol=protocol))
+
+
+def write_fake_identities(
+    folder: str | Path,
+    names: Sequence[str],
+    *,
+    each: int = 4,
+    size: int = 64,
+    form: str = "{name}_{number:04d}.jpg",
+    landmarks: bool = False,
+    roll: float = 0.1,
+    seed: int = 0,
+) -> DrawnFaces:
+    """Writes a folder for each person with pictures of it, as LFW has them.
+
+    Args:
+        folder: Made if it is not there.
+        names: Of the people.
+        each: Pictures of each.
+        size: Height and width.
+        form: Of the pictures' names; numbers count from 1.
+        landmarks: Whether ``landmarks.txt`` is written, with five points for each picture.
+        roll: How far heads are tilted, in radians.
+        seed: Of the drawings.
+
+    Returns:
+        The drawings, in the order of the names.
+
+    Example:
+        >>> import tempfile
+        >>> _ = write_fake_identities(folder := Path(tempfile.mkdtemp()), ["Ann_Lee"], each=2, size=16)
+        >>> sorted(path.name for path in (folder / "Ann_Lee").iterdir())
+        ['Ann_Lee_0001.jpg', 'Ann_Lee_0002.jpg']
+    """
+    folder = Path(folder)
+    drawn = draw_identities(np.arange(len(names)).repeat(each), size=size, roll=roll, seed=seed)
+    lines = []
+    for row, image in enumerate(drawn.images):
+        name, number = names[row // each], row % each + 1
+        path = folder / name / form.format(name=name, number=number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(image, "PNG" if path.suffix == ".png" else "JPEG"))
+        points = " ".join(f"{value:.2f}" for value in drawn.landmarks[row].ravel())
+        lines.append(f"{name}/{path.name} {points}\n")
+    if landmarks:
+        (folder / "landmarks.txt").write_text("".join(lines), encoding="utf-8")
+    return drawn
