@@ -14,11 +14,19 @@ from monge.extras import require
 from monge.report.stored_embeddings import StoredEmbeddings, load_embeddings
 from monge.report.stored_ground import StoredGround, load_ground
 from monge.report.stored_predictions import StoredPredictions, load_predictions
+from monge.report.stored_verification import StoredVerification, load_verification
 
 _LONGEST_TEXT = 64_000
 _LARGEST_FILE = 1 << 28
 _NO_CURVES = {"step", "epoch", "time"}
-_FILES = ("recipe.yaml", "metrics.jsonl", "embeddings.safetensors", "predictions.safetensors", "environment.json")
+_FILES = (
+    "recipe.yaml",
+    "metrics.jsonl",
+    "embeddings.safetensors",
+    "predictions.safetensors",
+    "verification.safetensors",
+    "environment.json",
+)
 _NO_GROUND = "the run stored none, because its loss has none or because its classes are too many to be shown"
 
 
@@ -54,10 +62,11 @@ class RunFolder:
         recipe_text: The same as text.
         records: The numbers of ``metrics.jsonl``.
         environment: Parsed ``environment.json``, empty if it could not be read.
-        results: What the run stored of the test items, embeddings or predictions, or the sentence that says why there
-            is neither.
+        results: What the run stored of the test items, embeddings, predictions or pairs, or the sentence that says why
+            there is none of them.
         ground: The ground distance of its loss, or the sentence that says why there is none.
         classifies: Whether it is the run of a classifier.
+        verifies: Whether it is a run on faces, measured on pairs.
         problems: One sentence for every piece that is missing or broken.
     """
 
@@ -66,9 +75,10 @@ class RunFolder:
     recipe_text: str
     records: Records
     environment: Mapping[str, Any]
-    results: StoredEmbeddings | StoredPredictions | str
+    results: StoredEmbeddings | StoredPredictions | StoredVerification | str
     ground: StoredGround | str
     classifies: bool
+    verifies: bool
     problems: tuple[str, ...]
 
     def setting(self, *keys: str) -> Any:
@@ -102,13 +112,16 @@ def read_run(path: Path) -> RunFolder:
     records = read_records(path / "metrics.jsonl")
     environment, environment_problem = _read_environment(path / "environment.json")
     classifies = recipe.get("task") == "classification" or (path / "predictions.safetensors").exists()
-    results: StoredEmbeddings | StoredPredictions | str
+    verifies = recipe.get("task") == "face" or (path / "verification.safetensors").exists()
+    results: StoredEmbeddings | StoredPredictions | StoredVerification | str
     ground: StoredGround | str = _NO_GROUND
     if classifies:
         results = load_predictions(path / "predictions.safetensors")
         # Most losses have no ground distance: that its file is not there is no problem.
         if (path / "ground.safetensors").exists():
             ground = load_ground(path / "ground.safetensors")
+    elif verifies:
+        results = load_verification(path / "verification.safetensors")
     else:
         results = load_embeddings(path / "embeddings.safetensors")
     problems = [recipe_problem, records.problem, environment_problem]
@@ -124,6 +137,7 @@ def read_run(path: Path) -> RunFolder:
         results,
         ground,
         classifies,
+        verifies,
         tuple(text for text in problems if text),
     )
 
