@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
+from monge.recipes.pair_data import PAIRS, PairData
 from monge.recipes.picture_data import NormalizeSection as NormalizeSection
 from monge.recipes.picture_data import PictureData as PictureData
 from monge.recipes.section import Section
@@ -103,6 +104,7 @@ _KINDS: dict[str, str] = {
     **dict.fromkeys(SHAPES, ShapeData.kind),
     **dict.fromkeys(TABLES, TableData.kind),
     **dict.fromkeys(SKETCHES, SketchData.kind),
+    **dict.fromkeys(PAIRS, PairData.kind),
 }
 
 
@@ -116,7 +118,8 @@ DataSection = Annotated[
     Annotated[ImageData, Tag(ImageData.kind)]
     | Annotated[ShapeData, Tag(ShapeData.kind)]
     | Annotated[TableData, Tag(TableData.kind)]
-    | Annotated[SketchData, Tag(SketchData.kind)],
+    | Annotated[SketchData, Tag(SketchData.kind)]
+    | Annotated[PairData, Tag(PairData.kind)],
     Discriminator(_kind),
 ]
 """Which data a recipe works on."""

@@ -155,7 +155,11 @@ def build_cross_modal_task(recipe: Recipe, splits: CrossModalSplits, selection: 
     accumulate = recipe.train.accumulate
     filled = len(build_pair_sampler(recipe, queries, gallery, None)) // accumulate
     steps = recipe.train.steps_per_epoch or max(1, filled)
-    model = build_two_modalities(recipe.model, shapes["query"], shapes["gallery"])
+    experts = {
+        "query_widths": getattr(queries, "widths", ()),
+        "gallery_widths": getattr(gallery, "widths", ()),
+    }
+    model = build_two_modalities(recipe.model, shapes["query"], shapes["gallery"], **experts)
     labels = torch.cat([queries.labels, gallery.labels])
     classes = int(labels.max()) + 1 if splits.paired else len(splits.classes)
     loss = build_cross_modal_loss(cast(CrossModalLoss, recipe.loss), recipe.model.embedding_dim, classes)

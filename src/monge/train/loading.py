@@ -8,9 +8,11 @@ from typing import Any
 from monge.data import Splits, load_images, load_shapes, load_sketch_shapes, load_table, options_of
 from monge.data.any_splits import AnySplits
 from monge.data.cross_modal import CrossModalSplits
+from monge.data.pairs import load_pairs
 from monge.errors import RecipeError
 from monge.recipes import Recipe
 from monge.recipes.data_sections import ImageData, ShapeData, TableData
+from monge.recipes.pair_data import PairData
 from monge.recipes.sketch_data import SketchData
 from monge.train.rendering import rendering_progress
 
@@ -64,10 +66,16 @@ def _sketches(data: SketchData, progress: bool) -> CrossModalSplits:
         return load_sketch_shapes(data.name, data.source, progress=shown, **given)
 
 
+def _pairs(data: PairData, progress: bool) -> CrossModalSplits:
+    """Captions, and what they describe."""
+    return load_pairs(data.name, data.source, **data.options())
+
+
 _LOADERS: dict[str, Callable[[Any, bool], AnySplits]] = {
     ImageData.kind: _images,
     ShapeData.kind: _shapes,
     TableData.kind: _rows,
     SketchData.kind: _sketches,
+    PairData.kind: _pairs,
 }
 """What loads the data of a section, by the section's kind."""
