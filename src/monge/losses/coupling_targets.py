@@ -70,9 +70,8 @@ def target_of_queries(positive: Tensor, dtype: torch.dtype = torch.float32) -> T
                 [0.0000, 0.5000],
                 [0.0000, 0.0000]])
     """
-    counts = positive.sum(1)  # (N,)
-    queries = (counts > 0).sum().clamp_min(1)
-    return positive * (counts.clamp_min(1) * queries).to(dtype).reciprocal().unsqueeze(1)
+    wanted = positive.to(dtype)
+    return wanted * _weights(wanted, 1).unsqueeze(1)
 
 
 def target_of_both(positive: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -93,4 +92,11 @@ def target_of_both(positive: Tensor, dtype: torch.dtype = torch.float32) -> Tens
                 [0.2917, 0.0000],
                 [0.0000, 0.4167]])
     """
-    return 0.5 * (target_of_queries(positive, dtype) + target_of_queries(positive.mT, dtype).mT)
+    wanted = positive.to(dtype)
+    return wanted * (0.5 * _weights(wanted, 1).unsqueeze(1) + 0.5 * _weights(wanted, 0))
+
+
+def _weights(wanted: Tensor, side: int) -> Tensor:
+    """What each positive of a row (side 1) or column (side 0) weighs where all rows weigh the same."""
+    counts = wanted.sum(side)
+    return 1.0 / (counts.clamp_min(1.0) * (counts > 0).sum().clamp_min(1))

@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from monge.losses.cosines import scaled_cosines
 from monge.losses.coupling_targets import positive_pairs
-from monge.ot import pairwise_cost
 
 
 def infonce_loss(logits: Tensor, positive: Tensor, ignore: Tensor | None = None) -> Tensor:
@@ -31,11 +31,12 @@ def infonce_loss(logits: Tensor, positive: Tensor, ignore: Tensor | None = None)
         >>> infonce_loss(torch.tensor([[0.0, -2.0], [-2.0, 0.0]]), torch.eye(2, dtype=torch.bool))
         tensor(0.1269)
     """
-    counts = positive.sum(1)  # (N,)
+    wanted = positive.to(logits.dtype)  # (N, M)
+    counts = wanted.sum(1)  # (N,)
     there = counts > 0
     seen = logits if ignore is None else logits.masked_fill(ignore & there.unsqueeze(1), -torch.inf)
     log_sums = seen.logsumexp(1)  # (N,)
-    found = torch.where(positive, logits, 0.0).sum(1) / counts.clamp_min(1)  # (N,)
+    found = (wanted * logits).sum(1) / counts.clamp_min(1.0)  # (N,)
     return torch.where(there, log_sums - found, 0.0).sum() / there.sum().clamp_min(1)
 
 
@@ -85,9 +86,8 @@ class InfoNCELoss(nn.Module):
             ValueError: Shapes that do not fit, no samples, or labels of one side only.
         """
         positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
-        cosine = 1.0 - pairwise_cost(x_emb, y_emb, "cosine")  # (N, M)
-        scale = 1.0 / self.temperature if self.log_temperature is None else torch.exp(-self.log_temperature).to(cosine)
-        logits = cosine * scale
+        scale = 1.0 / self.temperature if self.log_temperature is None else torch.exp(-self.log_temperature)
+        logits = scaled_cosines(x_emb, y_emb, scale)  # (N, M)
         ignore = None if ignore is None else ignore.to(logits.device, torch.bool)
         value = infonce_loss(logits, positive, ignore)
         if not self.symmetric:

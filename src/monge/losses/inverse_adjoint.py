@@ -34,6 +34,11 @@ def relaxed_adjoint(plan: Tensor, rows: Tensor, columns: Tensor, price: float) -
         >>> 2 * plan.sum(1) * alpha + plan @ beta
         tensor([1.0000, 1.0000])
     """
+    with torch.autocast(plan.device.type, enabled=False):
+        return _solved(plan, rows, columns, price)
+
+
+def _solved(plan: Tensor, rows: Tensor, columns: Tensor, price: float) -> tuple[Tensor, Tensor]:
     stiff = 1.0 + 1.0 / price
     left, right = plan.sum(1), plan.sum(0)  # (N,), (M,)
     root_l, root_r = _inverse_root(left), _inverse_root(right)

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from monge.losses.cosines import scaled_cosines
 from monge.losses.coupling_targets import positive_pairs, target_of_both, target_of_queries
 from monge.losses.inverse_plan import Constraint, KnownGradient, LivePlan, Rule, solve
 from monge.losses.robust_contrast import Rince, rince_of_plan
@@ -78,10 +79,9 @@ def inverse_ot_loss(
     parts = []
     if kl_weight:
         with torch.no_grad():
-            paid = (wanted * scaled).sum() + _penalty(wanted, a, b, rho if constraint == "unbalanced" else None)
-            given = target.sum() > 0
-            value, gradient = (torch.where(given, t, 0.0) for t in (paid - optimum, wanted - plan))
-        parts.append(kl_weight * KnownGradient.apply(scaled, value, gradient))
+            paid = _inner(wanted, scaled) + _penalty(wanted, a, b, rho if constraint == "unbalanced" else None)
+            factor = kl_weight * (target.sum() > 0).to(plan)
+        parts.append(KnownGradient.apply(scaled, paid - optimum, wanted - plan, factor))
     if rince is not None:
         parts.append(rince_of_plan(LivePlan.apply(scaled, plan, rule.strength), wanted, a, b, rince))
     return torch.stack(parts).sum()
@@ -97,16 +97,25 @@ def _check(constraint: str, rince: Rince | None) -> None:
 def _row_loss(scaled: Tensor, target: Tensor, counted: Tensor | None, kl_weight: float, rince: Rince | None) -> Tensor:
     rows = target.sum(1)  # (N,)
     logits = -scaled if counted is None else (-scaled).masked_fill(~counted & (rows > 0).unsqueeze(1), -torch.inf)
-    log_sums = logits.logsumexp(1)  # (N,)
     parts = []
     if kl_weight:
         with torch.no_grad():
-            constant = torch.xlogy(target, target).sum() - torch.xlogy(rows, rows).sum()
-        parts.append(kl_weight * ((target * scaled).sum() + (rows * log_sums).sum() + constant))
+            log_sums = logits.logsumexp(1)  # (N,)
+            entropy = torch.xlogy(target, target).sum() - torch.xlogy(rows, rows).sum()
+            value = _inner(target, scaled) + (rows * log_sums).sum() + entropy
+            plan = torch.exp(logits - log_sums.unsqueeze(1)).mul_(rows.unsqueeze(1))  # (N, M)
+        parts.append(KnownGradient.apply(scaled, value, target - plan, torch.full_like(value, kl_weight)))
     if rince is not None:
-        plan = rows.unsqueeze(1) * torch.exp(logits - log_sums.unsqueeze(1))  # (N, M)
-        parts.append(rince_of_plan(plan, target, rows, None, rince))
+        parts.append(rince_of_plan(rows.unsqueeze(1) * logits.softmax(1), target, rows, None, rince))
     return torch.stack(parts).sum()
+
+
+def _inner(a: Tensor, b: Tensor) -> Tensor:
+    """``sum a b``, without a matrix between."""
+    if not a.is_contiguous():
+        a, b = a.mT, b.mT
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 @torch.no_grad()
@@ -255,10 +264,11 @@ class InverseOTLoss(nn.Module):
 
     def scaled_cost(self, x_emb: Tensor, y_emb: Tensor) -> Tensor:
         """Costs over epsilon, ``(N, M)``, float32 or float64; half precision is computed in float32."""
+        inverse = 1.0 / self.epsilon if self.log_epsilon is None else torch.exp(-self.log_epsilon)
+        if self.metric == "cosine":
+            return scaled_cosines(x_emb, y_emb, -inverse, inverse)
         cost = pairwise_cost(x_emb, y_emb, self.metric)
-        if self.log_epsilon is None:
-            return cost / self.epsilon
-        return cost * torch.exp(-self.log_epsilon).to(cost)
+        return cost * (inverse if isinstance(inverse, float) else inverse.to(cost))
 
     def _loss(self, scaled: Tensor, target: Tensor, ignore: Tensor | None, warm: WarmProblem | None = None) -> Tensor:
         return inverse_ot_loss(

@@ -104,19 +104,19 @@ class KnownGradient(torch.autograd.Function):
     """A scalar whose gradient to the scaled costs has been computed with it."""
 
     @staticmethod
-    def forward(ctx: Any, scaled: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        """Returns the value."""
-        ctx.save_for_backward(scaled, gradient)
-        return value.clone()
+    def forward(ctx: Any, scaled: Tensor, value: Tensor, gradient: Tensor, factor: Tensor) -> Tensor:
+        """Returns ``factor`` times the value; the gradient is multiplied by it too."""
+        ctx.save_for_backward(scaled, gradient, factor)
+        return value * factor
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         """Returns the gradient times the incoming one."""
-        scaled, gradient = ctx.saved_tensors
+        scaled, gradient, factor = ctx.saved_tensors
         (grad,) = grads
         with torch.no_grad():
-            to_scaled = gradient * grad
-        return (*only_once((to_scaled,), _TWICE, grad, scaled), None, None)
+            to_scaled = gradient * (grad * factor)
+        return (*only_once((to_scaled,), _TWICE, grad, scaled), None, None, None)
 
 
 class LivePlan(torch.autograd.Function):

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from monge.losses.cosines import scaled_cosines
 from monge.losses.coupling_targets import positive_pairs
-from monge.ot import pairwise_cost
 
 Negatives = Literal["all", "hardest"]
 
@@ -53,13 +53,16 @@ def max_margin_loss(
         chosen = positive & negative.any(1, keepdim=True)
         hinge = torch.relu(margin + torch.where(chosen, hardest, 0.0) - similarity)  # (N, M)
         return torch.where(chosen, hinge, 0.0).sum(), chosen.sum()
-    ordered = similarity.masked_fill(~positive, torch.inf).sort(1).values  # (N, M), positives first
-    sums = torch.where(torch.isinf(ordered), 0.0, ordered).cumsum(1)  # (N, M)
+    counts = positive.sum(1)  # (N,)
+    # Compiled graphs need shapes that do not depend on the labels.
+    most = positive.shape[1] if torch.compiler.is_compiling() else max(1, int(counts.max()))
+    ordered = similarity.masked_fill(~positive, torch.inf).topk(most, largest=False).values  # (N, R), positives first
+    sums = torch.where(torch.isinf(ordered), 0.0, ordered).cumsum(1)  # (N, R)
     reach = (margin + similarity).detach()
     near = torch.searchsorted(ordered.detach().contiguous(), reach.contiguous())  # (N, M), how many are too near
     behind = torch.where(near > 0, sums.gather(1, (near - 1).clamp_min(0)), 0.0)
     hinges = near * (margin + similarity) - behind  # (N, M)
-    count = (positive.sum(1) * negative.sum(1)).sum()
+    count = (counts * negative.sum(1)).sum()
     return torch.where(negative, hinges, 0.0).sum(), count
 
 
@@ -108,7 +111,7 @@ class MaxMarginLoss(nn.Module):
             ValueError: Shapes that do not fit, no samples, or labels of one side only.
         """
         positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
-        similarity = 1.0 - pairwise_cost(x_emb, y_emb, "cosine")  # (N, M)
+        similarity = scaled_cosines(x_emb, y_emb)  # (N, M)
         counted = torch.ones_like(positive) if ignore is None else ~ignore.to(positive.device, torch.bool)
         sums, counts = [], []
         for turned in (False, True):

@@ -204,8 +204,9 @@ def blocks(distances: GalleryDistances, chunk: int | None = None) -> Iterator[tu
         chunk: Queries at a time; by default what fits a fixed budget.
     """
     step = distances.chunk(chunk)
-    positions = torch.arange(len(distances.queries), device=distances.gallery.device)
-    for which in positions.split(step):
+    queries = len(distances.queries)
+    for start in range(0, queries, step):
+        which = torch.arange(start, min(start + step, queries), device=distances.gallery.device)
         yield which, distances.rows(which)
 
 
