@@ -6,6 +6,7 @@ from monge.data.examples import Splits as Splits
 from monge.data.face_pairs import FaceSplits as FaceSplits
 from monge.data.face_pairs import PairSet as PairSet
 from monge.data.faces import load_faces as load_faces
+from monge.data.faces import load_pair_set as load_pair_set
 from monge.data.image_files import ImageFiles as ImageFiles
 from monge.data.images import ImageSet as ImageSet
 from monge.data.shapes import load_shapes as load_shapes
@@ -38,6 +39,7 @@ __all__ = [
     "list_sources",
     "load_faces",
     "load_images",
+    "load_pair_set",
     "load_shapes",
     "load_sketch_shapes",
     "load_table",

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 
-from monge.data.face_pairs import FaceSplits
+from monge.data.face_pairs import FaceSplits, PairSet
 from monge.data.images import ImageSet
 from monge.data.pair_draws import draw_pairs
 from monge.data.sources.emoji_identity_pairs import load_emoji_identity
+from monge.data.sources.face_records import COUNTS, load_face_records, read_bin_pairs
+from monge.data.sources.own_faces import load_own_faces, read_listed_pairs
 from monge.data.sources.package import Progress
 from monge.data.sources.registry import FACES, folder_of
 from monge.data.synthetic.drawn_identities import draw_identities
@@ -19,14 +21,26 @@ _SMALLEST = 8
 
 
 def load_faces(
-    name: str, source: str = "packaged", *, size: int = 64, progress: Progress = lambda sentence: None
+    name: str,
+    source: str = "packaged",
+    *,
+    size: int = 64,
+    pairs: str | Path | None = None,
+    val_identities: int = 0,
+    cache_bytes: int = 0,
+    progress: Progress = lambda sentence: None,
 ) -> FaceSplits:
     """Loads identities to learn from and pairs to verify; never another data set than asked for.
 
     Args:
         name: ``"emoji-identity"``, ``"casia-webface"``, ``"ms1mv2"``, ``"ms1mv3"``, ``"glint360k"`` or ``"faces"``.
-        source: ``"packaged"`` (fetched or made before), ``"synthetic"`` (drawn faces), or the path of a folder.
+        source: ``"packaged"`` (fetched or made before), ``"synthetic"`` (drawn faces), or the path of a folder: with
+            ``train.rec`` and ``*.bin`` files, or for ``"faces"`` with a folder for each person.
         size: Height and width that every picture is given.
+        pairs: Of ``"faces"`` in a folder alone, a list of pairs to test with; ``None``: pairs are drawn.
+        val_identities: Of sets in record files alone, identities that are set aside to choose by; 0: none, as in the
+            published protocols.
+        cache_bytes: Memory for decoded pictures of a folder.
         progress: Called with one sentence before each step that takes its time.
 
     Returns:
@@ -35,6 +49,9 @@ def load_faces(
     Raises:
         MongeError: Unknown name or option, not fetched yet, or no package has it.
         DataFormatError: A file that is not good; one line that names the place.
+
+    Warns:
+        UserWarning: A folder does not hold the complete set.
 
     Example:
         >>> splits = load_faces("faces", "synthetic", size=24)
@@ -45,12 +62,47 @@ def load_faces(
         raise MongeError(f"no faces are called {name!r}, expected one of {', '.join(FACES)}")
     if size < _SMALLEST:
         raise MongeError(f"data.size: found {size}, expected at least {_SMALLEST}")
+    if pairs is not None and (name != "faces" or source == "synthetic"):
+        raise MongeError(f"data.pairs: {name} brings its own pairs; leave it out")
+    if val_identities and (name not in COUNTS or source == "synthetic"):
+        raise MongeError(f"data.val_identities: {name} has a part of its own to choose by; leave it out")
     if source == "synthetic":
         return _synthetic(size)
-    if name == "emoji-identity" and source == "packaged":
+    if source == "packaged" and name == "emoji-identity":
         return load_emoji_identity(size, progress)
+    # No package has it; to ask for its folder says so, and where it is to be had.
     folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
-    raise MongeError(f"{name} cannot be loaded from {folder} yet")
+    if name in COUNTS:
+        return load_face_records(
+            name, folder, size=size, val_identities=val_identities, cache_bytes=cache_bytes, progress=progress
+        )
+    if name == "faces":
+        return load_own_faces(folder, size=size, pairs=pairs, cache_bytes=cache_bytes)
+    raise MongeError(f"{name} is not read from a folder: leave the path out, or give packaged or synthetic")
+
+
+def load_pair_set(path: str | Path, *, size: int, pictures: str | Path | None = None) -> PairSet:
+    """Loads pairs to verify from a file.
+
+    Args:
+        path: An InsightFace ``.bin`` file, or a list such as LFW's ``pairs.txt``.
+        size: Height and width that every picture is given.
+        pictures: Of a list alone, the folder with a folder for each person; ``None``: the one that the list is in.
+
+    Raises:
+        DataFormatError: A file that is not good; one line that names the place.
+
+    Example:
+        >>> import tempfile
+        >>> from monge.data.synthetic.face_layouts import write_fake_lfw
+        >>> write_fake_lfw(folder := Path(tempfile.mkdtemp()), folds=2, per_fold=3)
+        >>> len(load_pair_set(folder / "pairs.txt", size=32))
+        12
+    """
+    path = Path(path).expanduser()
+    if path.suffix == ".bin":
+        return read_bin_pairs(path, size)
+    return read_listed_pairs(path, path.parent if pictures is None else Path(pictures).expanduser(), size=size)
 
 
 def _synthetic(size: int) -> FaceSplits:

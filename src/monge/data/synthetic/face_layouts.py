@@ -201,3 +201,94 @@ def write_fake_identities(
     if landmarks:
         (folder / "landmarks.txt").write_text("".join(lines), encoding="utf-8")
     return drawn
+
+
+def write_fake_lfw(
+    folder: str | Path,
+    *,
+    folds: int = 10,
+    per_fold: int = 6,
+    people: int = 20,
+    each: int = 4,
+    size: int = 64,
+    head: Literal["folds", "pairs"] = "folds",
+    seed: int = 0,
+) -> None:
+    """Writes folders of people and ``pairs.txt`` as LFW has them.
+
+    Args:
+        folder: Made if it is not there.
+        folds: Number of folds.
+        per_fold: Genuine pairs of each, and impostors.
+        people: Number of people.
+        each: Pictures of each.
+        size: Height and width.
+        head: ``"folds"``: the list tells folds and pairs; ``"pairs"``: only the pairs, as ``pairsDevTrain.txt``.
+        seed: Of drawings and pairs.
+
+    Example:
+        >>> import tempfile
+        >>> write_fake_lfw(folder := Path(tempfile.mkdtemp()), folds=2, per_fold=1, people=3, size=16)
+        >>> (folder / "pairs.txt").read_text().splitlines()[0]
+        '2\\t1'
+    """
+    folder = Path(folder)
+    names = [f"Person_{letter}" for letter in map(_letters, range(people))]
+    write_fake_identities(folder, names, each=each, size=size, seed=seed)
+    random = np.random.default_rng(seed)
+    lines = [f"{folds}\t{per_fold}" if head == "folds" else f"{folds * per_fold}"]
+    for kind in ("genuine", "impostors") * (folds if head == "folds" else 1):
+        for _ in range(per_fold if head == "folds" else folds * per_fold):
+            one, other = random.choice(people, 2, replace=False)
+            first, second = random.choice(each, 2, replace=False) + 1
+            if kind == "genuine":
+                lines.append(f"{names[one]}\t{first}\t{second}")
+            else:
+                lines.append(f"{names[one]}\t{first}\t{names[other]}\t{second}")
+    (folder / "pairs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _letters(number: int) -> str:
+    return chr(65 + number // 26) + chr(65 + number % 26)
+
+
+def write_fake_ijb(folder: str | Path, *, people: int = 6, templates: int = 2, media: int = 2, frames: int = 2) -> None:
+    """Writes the protocol files of IJB-C for made-up templates; pictures are named and not drawn.
+
+    Args:
+        folder: Made if it is not there.
+        people: Number of people; every other one is in the first gallery, the rest in the second.
+        templates: Templates of each for verification; the first is the one of the galleries, the others are probes.
+        media: Media of a template.
+        frames: Pictures of a medium.
+
+    Example:
+        >>> import tempfile
+        >>> write_fake_ijb(folder := Path(tempfile.mkdtemp()))
+        >>> sorted(path.name for path in folder.iterdir())[:2]
+        ['ijbc_1N_gallery_G1.csv', 'ijbc_1N_gallery_G2.csv']
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    person_of = [person for person in range(people) for _ in range(templates)]
+    listed, points, number = [], [], 0
+    for template in range(len(person_of)):
+        for medium in range(media):
+            for _ in range(frames):
+                number += 1
+                listed.append(f"{number}.jpg {template + 1} {1000 + media * template + medium}")
+                points.append(f"{number}.jpg 38.3 51.7 73.5 51.5 56.0 71.7 41.5 92.4 70.7 92.2 {0.5 + number % 5 / 10}")
+    pairs = [
+        f"{one + 1} {other + 1} {int(person_of[one] == person_of[other])}"
+        for one in range(len(person_of))
+        for other in range(one + 1, len(person_of))
+    ]
+    for name, lines in (("face_tid_mid", listed), ("name_5pts_score", points), ("template_pair_label", pairs)):
+        (folder / f"ijbc_{name}.txt").write_text("\n".join(lines) + "\n")
+    for name, chosen in (
+        ("gallery_G1", [t for t, person in enumerate(person_of) if t % templates == 0 and person % 2 == 0]),
+        ("gallery_G2", [t for t, person in enumerate(person_of) if t % templates == 0 and person % 2 == 1]),
+        ("probe_mixed", [t for t in range(len(person_of)) if t % templates > 0]),
+    ):
+        rows = [f"{t + 1},{person_of[t] + 1},img/{t + 1}.jpg" for t in chosen]
+        (folder / f"ijbc_1N_{name}.csv").write_text("TEMPLATE_ID,SUBJECT_ID,FILENAME\n" + "\n".join(rows) + "\n")
