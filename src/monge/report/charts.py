@@ -12,7 +12,12 @@ from monge.report.svg import Markup, clean, tag
 
 
 def histogram_chart(
-    title: str, x_label: str, y_label: str, edges: list[float], parts: list[tuple[str, list[float]]]
+    title: str,
+    x_label: str,
+    y_label: str,
+    edges: list[float],
+    parts: list[tuple[str, list[float]]],
+    mark: tuple[str, float] | None = None,
 ) -> Markup:
     """Two or more histograms over the same bins, drawn over each other.
 
@@ -22,6 +27,7 @@ def histogram_chart(
         y_label: Label of the vertical axis.
         edges: ``B + 1`` ascending bin edges.
         parts: ``(name, heights)`` with ``B`` heights each.
+        mark: Text and place of an upright line; ``None`` for none.
 
     Example:
         >>> svg = histogram_chart("d", "distance", "share", [0.0, 1.0, 2.0], [("a", [0.5, 0.5]), ("b", [0.0, 1.0])])
@@ -51,7 +57,17 @@ def histogram_chart(
         )
         for b, (left, right) in enumerate(pairwise(edges))
     ]
+    if mark:
+        drawn.append(_upright(*mark, x, frame))
     return frame.svg(frame.grid(x, y), *drawn)
+
+
+def _upright(text: str, value: float, x: Scale, frame: Frame) -> Markup:
+    """A line from top to bottom with its text on the side that has more room."""
+    at, to_left = x(value), x(value) > (frame.left + frame.right) / 2
+    place = {"x": at - 6 if to_left else at + 6, "y": frame.top + 12}
+    label = tag("text", clean(text, 30), **place, text_anchor="end" if to_left else "start", class_="tick")
+    return tag("g", tag("line", x1=at, x2=at, y1=frame.top, y2=frame.bottom, class_="zero"), label)
 
 
 @dataclass(frozen=True)

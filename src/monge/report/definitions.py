@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
@@ -139,6 +140,34 @@ METRICS: dict[str, Metric] = {
     ),
 }
 
+PAIRS: dict[str, Metric] = {
+    "accuracy": Metric(
+        "accuracy",
+        "Accuracy",
+        "Share of the pairs decided rightly, each by the threshold that is best on the other folds; mean over the folds.",
+    ),
+    "accuracy_std": Metric(
+        "± accuracy", "Deviation of the accuracy", "Population standard deviation of the folds' accuracies.", lower=True
+    ),
+    "val": Metric(
+        "VAL",
+        "Validation rate",
+        "Share of the genuine pairs accepted by the threshold that accepts 0.1 % of the impostors of the other folds; "
+        "mean over the folds.",
+    ),
+    "val_std": Metric("± VAL", "Deviation of VAL", "Population standard deviation over the folds.", lower=True),
+    "eer": Metric(
+        "EER",
+        "Equal error rate",
+        "The rate at which as many impostors are accepted as genuine pairs refused.",
+        lower=True,
+    ),
+    "auc": Metric(
+        "AUC", "Area under the ROC curve", "How often a genuine pair scores above an impostor pair, ties one half."
+    ),
+}
+"""Metrics of pairs that are verified, named ``<part>/<set>/<metric>``."""
+
 HEADLINES = {
     "map": (("map", "nn", "knn", "svm", "ft", "dcg", "r_precision", "recall_at_1"), 4),
     "mae": (("accuracy", "mae", "qwk", "within_one", "rps"), 5),
@@ -147,6 +176,7 @@ HEADLINES = {
 """Metrics shown largest and how many of them, by the metric that tells the kind of task; the first that a run has."""
 
 _RECALL = re.compile(r"recall_at_([0-9]{1,6})")
+_TAR = re.compile(r"tar_at_far_([0-9]e[+-][0-9]{2})")
 
 
 def metric(name: str) -> Metric:
@@ -155,8 +185,12 @@ def metric(name: str) -> Metric:
     Example:
         >>> metric("test/nn").title, metric("val/recall_at_4").short, metric("test/other").title
         ('Nearest neighbour', 'R@4', 'other')
+        >>> metric("test/lfw/accuracy").short, metric("test/lfw/tar_at_far_1e-03").short
+        ('lfw accuracy', 'lfw TAR@0.001')
     """
     plain = name.split("/", 1)[-1]
+    if "/" in plain:
+        return _of_a_set(*plain.rsplit("/", 1))
     if recall := _RECALL.fullmatch(plain):
         k = recall[1]
         meaning = f"Share of the queries with an item of their class among the k nearest, k = {k}."
@@ -164,6 +198,18 @@ def metric(name: str) -> Metric:
     return METRICS.get(name) or METRICS.get(
         plain, Metric(plain, plain, "As named by the run; this report has no definition of it.")
     )
+
+
+def _of_a_set(pairs: str, name: str) -> Metric:
+    """A metric of one of several sets of pairs."""
+    found = PAIRS.get(name)
+    if tar := _TAR.fullmatch(name):
+        far = f"{float(tar[1]):g}"
+        meaning = f"Share of the genuine pairs accepted where at most {100 * float(tar[1]):g} % of the impostors are."
+        found = Metric(f"TAR@{far}", f"TAR at FAR {far}", meaning)
+    if found is None:
+        found = metric(name)
+    return found._replace(short=f"{pairs} {found.short}", title=f"{found.title}, {pairs}")
 
 
 def importance(name: str) -> tuple[int, int, str]:
@@ -176,6 +222,18 @@ def importance(name: str) -> tuple[int, int, str]:
     plain = name.split("/", 1)[-1]
     if recall := _RECALL.fullmatch(plain):
         return len(METRICS), int(recall[1]), plain
+    if "/" in plain:
+        return _order_in_a_set(*plain.rsplit("/", 1))
     if plain not in METRICS:
         return len(METRICS) + 1, 0, plain
     return list(METRICS).index(plain) + (0 if METRICS[plain].digits else len(METRICS) + 2), 0, plain
+
+
+def _order_in_a_set(pairs: str, name: str) -> tuple[int, int, str]:
+    """What is told of every set first, in the order of the sets; then the next metric."""
+    known = list(PAIRS)
+    if name in known[:1]:
+        return 0, 0, pairs
+    if tar := _TAR.fullmatch(name):
+        return 0, 1 - round(math.log10(float(tar[1]))), pairs
+    return 0, 20 + (known.index(name) if name in known else len(known)), pairs

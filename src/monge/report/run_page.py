@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from monge.report.classification_sections import classification_sections
 from monge.report.curves import learning_curves
 from monge.report.definitions import HEADLINES, importance, metric
 from monge.report.embedding_sections import embedding_sections
+from monge.report.face_sections import face_sections
 from monge.report.page import render, write_page
 from monge.report.run_card import NOT_RECORDED, run_card
 from monge.report.run_folder import Records, RunFolder, lookup, read_run
 from monge.report.svg import clean
 
 _MOST_NUMBERS = 40
+_MOST_SETS = 5
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,9 @@ def render_run(run: RunFolder) -> str:
     card = run_card(run)
     expected = run.setting("expected") if _expects_this_data(run) else None
     numbers = headline_numbers(run.records, expected)
-    sections = classification_sections(run) if run.classifies else embedding_sections(run)
+    template, sections = _own_sections(run)
     return render(
-        "classification_run.html" if run.classifies else "embedding_run.html",
+        template,
         {
             "card": card,
             "problems": [clean(problem, 400) for problem in run.problems],
@@ -66,6 +69,15 @@ def render_run(run: RunFolder) -> str:
             **sections,
         },
     )
+
+
+def _own_sections(run: RunFolder) -> tuple[str, Mapping[str, object]]:
+    """The template of this kind of run and what it prints beside what all runs have."""
+    if run.classifies:
+        return "classification_run.html", classification_sections(run)
+    if run.verifies:
+        return "face_run.html", face_sections(run)
+    return "embedding_run.html", embedding_sections(run)
 
 
 def headline_numbers(records: Records, expected: Any) -> list[Number]:
@@ -106,6 +118,13 @@ def _other_source(run: RunFolder, source: str) -> str:
 def _tiles(records: Records, numbers: list[Number]) -> list[Number]:
     """The first few of the most telling metrics that the run has."""
     final = records.last("test/")
+    accuracies = [
+        metric(name).short
+        for name in sorted(final, key=importance)
+        if name.count("/") == 2 and name.endswith("/accuracy")
+    ]
+    if accuracies:
+        return [n for n in numbers if n.short in accuracies and math.isfinite(n.value)][:_MOST_SETS]
     names, most = next((HEADLINES[kind] for kind in HEADLINES if f"test/{kind}" in final), HEADLINES["map"])
     by_name = {n.short: n for n in numbers if math.isfinite(n.value)}
     found = [by_name[short] for short in (metric(name).short for name in names) if short in by_name]
