@@ -144,7 +144,7 @@ PAIRS: dict[str, Metric] = {
     "accuracy": Metric(
         "accuracy",
         "Accuracy",
-        "Share of the pairs decided rightly, each by the threshold that is best on the other folds; mean over the folds.",
+        "Share of the pairs decided rightly, by the threshold that is best on the other folds; mean over the folds.",
     ),
     "accuracy_std": Metric(
         "± accuracy", "Deviation of the accuracy", "Population standard deviation of the folds' accuracies.", lower=True
@@ -159,7 +159,7 @@ PAIRS: dict[str, Metric] = {
     "eer": Metric(
         "EER",
         "Equal error rate",
-        "The rate at which as many impostors are accepted as genuine pairs refused.",
+        "The rate at which as large a share of impostors is accepted as of genuine pairs is refused.",
         lower=True,
     ),
     "auc": Metric(

@@ -12,7 +12,6 @@ from monge.report.line_chart import Series, line_chart
 from monge.report.stored_verification import StoredPairs
 from monge.report.svg import Markup
 
-_BINS = 60
 _POINTS = 160
 
 
@@ -21,13 +20,15 @@ def score_chart(pairs: StoredPairs) -> Markup:
     scores = pairs.similarities
     low, high = float(scores.min()), float(scores.max())
     low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
-    shares = [torch.histc(part, _BINS, low, high) / len(part) for part in (scores[pairs.same], scores[~pairs.same])]
+    # As many bins as the smaller kind of pairs fills.
+    bins = min(max(round(2 * min(int(pairs.same.sum()), int((~pairs.same).sum())) ** 0.5), 16), 60)
+    shares = [torch.histc(part, bins, low, high) / len(part) for part in (scores[pairs.same], scores[~pairs.same])]
     limit = 1 - float(pairs.found.thresholds.mean()) / 2
     return histogram_chart(
         f"Scores of {pairs.name}",
         "cosine similarity",
         "share of the pairs",
-        torch.linspace(low, high, _BINS + 1).tolist(),
+        torch.linspace(low, high, bins + 1).tolist(),
         [("genuine", shares[0].tolist()), ("impostor", shares[1].tolist())],
         mark=(f"threshold {limit:.3f}", min(max(limit, low), high)),
     )

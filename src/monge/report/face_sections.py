@@ -70,12 +70,8 @@ def face_sections(run: RunFolder) -> Mapping[str, object]:
     items = run.results
     if not isinstance(items, StoredVerification):
         reason = clean(items, 300) if isinstance(items, str) else ""
-        return {
-            **dict.fromkeys(("scores", "roc", "folds", "cases", "regions"), reason),
-            "points": [],
-            "fars": _FARS,
-            "left_out": [],
-        }
+        absent = dict.fromkeys(("scores", "roc", "folds", "cases", "regions"), reason)
+        return {**absent, "points": [], "fars": _FARS, "left_out": []}
     sets = items.sets
     return {
         "scores": [score_chart(pairs) for pairs in sets],

@@ -72,7 +72,8 @@ def _match(
         ends.append((left + (j + 0.5) * width, (i + 0.5) * height))
     (x1, y1), (x2, y2) = ends
     line = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    text = f"row {here[0] + 1}, column {here[1] + 1} with row {there[0] + 1}, column {there[1] + 1}: {100 * strength:.1f} %"
+    places = [f"row {i + 1}, column {j + 1}" for i, j in (here, there)]
+    text = f"{places[0]} with {places[1]}: {100 * strength:.1f} %"
     rims = [tag("rect", **box, class_=css) for box in boxes for css in ("rim", "edge")]
     lines = [tag("line", **line, class_=css) for css in ("rim", "edge")]
     return tag("g", tag("title", text), *lines, *rims, class_=series_class(index))

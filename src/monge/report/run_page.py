@@ -118,13 +118,9 @@ def _other_source(run: RunFolder, source: str) -> str:
 def _tiles(records: Records, numbers: list[Number]) -> list[Number]:
     """The first few of the most telling metrics that the run has."""
     final = records.last("test/")
-    accuracies = [
-        metric(name).short
-        for name in sorted(final, key=importance)
-        if name.count("/") == 2 and name.endswith("/accuracy")
-    ]
-    if accuracies:
-        return [n for n in numbers if n.short in accuracies and math.isfinite(n.value)][:_MOST_SETS]
+    of_sets = {metric(name).short for name in final if name.count("/") > 1 and name.endswith("/accuracy")}
+    if of_sets:
+        return [n for n in numbers if n.short in of_sets and math.isfinite(n.value)][:_MOST_SETS]
     names, most = next((HEADLINES[kind] for kind in HEADLINES if f"test/{kind}" in final), HEADLINES["map"])
     by_name = {n.short: n for n in numbers if math.isfinite(n.value)}
     found = [by_name[short] for short in (metric(name).short for name in names) if short in by_name]

@@ -103,13 +103,10 @@ def load_verification(path: Path) -> StoredVerification | str:
 def _pairs(name: str, tensors: Mapping[str, Tensor]) -> StoredPairs | str:
     """A set of pairs, or what is wrong with it."""
     fields = ("first", "second", "same", "folds", "embeddings")
-    found = {field: tensors.get(f"{name}/{field}") for field in fields}
-    missing = [field for field, tensor in found.items() if tensor is None]
+    missing = [field for field in fields if f"{name}/{field}" not in tensors]
     if missing:
         return f"found no {', '.join(missing)}"
-    first, second, same, folds, embeddings = (found[field] for field in fields)
-    assert first is not None and second is not None and same is not None  # said for the type checker
-    assert folds is not None and embeddings is not None
+    first, second, same, folds, embeddings = (tensors[f"{name}/{field}"] for field in fields)
     numbers = (first, second, same, folds)
     if any(n.shape != first.shape or n.ndim != 1 or n.is_floating_point() for n in numbers):
         shapes = ", ".join(f"{tuple(n.shape)} {n.dtype}" for n in numbers)
