@@ -23,6 +23,7 @@ demo: $(STAMP)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n 2
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n 2 tests/ot/test_gpu_kernels.py tests/losses/test_gpu_pairs.py
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

@@ -85,10 +85,10 @@ def test_asking_for_kernels_without_numba_names_the_pip_command() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'cuda': expected one of auto, compiled, torch"):
+    with pytest.raises(ValueError, match="'cuda': expected one of auto, compiled, triton, torch"):
         use_backend("cuda")  # type: ignore[arg-type]
     found = run("import monge.ot as ot, torch; ot.sinkhorn(torch.eye(2), epsilon=1.0)", "fast")
-    assert "MONGE_BACKEND is 'fast': expected one of auto, compiled, torch" in found
+    assert "MONGE_BACKEND is 'fast': expected one of auto, compiled, triton, torch" in found
 
 
 @needs_numba

@@ -14,9 +14,13 @@ from torch import Tensor
 
 from monge.losses.pairs import Negative, checked_labels, hinge_slopes
 from monge.losses.streamed_pairs import LossSettings, StreamedPlan, stream_pairs
+from monge.ot.backend import triton_for
 from monge.ot.convergence import report_unconverged
 from monge.ot.streaming import stream_potentials
 from monge.ot.warm_start import WarmProblem
+
+# Longest embedding that the kernels for GPUs take.
+WIDEST_ON_GPU = 256
 
 
 def streamed_batchwise_ot(
@@ -121,17 +125,24 @@ def _value_and_gradient(
     settings = LossSettings(margin, gamma, epsilon, form, pos_margin, power, factor, kernel, tol)
     against_itself = y is None
     pairs = stream_pairs(x, x if y is None else y, x_labels, y_labels, settings, y is None, include_self, max_pairs)
-    found = stream_potentials(
-        pairs.ground_cost,
-        x.new_zeros(len(pairs.y)) if start is None else start,
-        rows=len(x),
-        per_block=pairs.per_block,
-        epsilon=epsilon,
-        spread=1.0,
-        tol=tol,
-        warm=start is not None,
-    )
-    value, grad_x, grad_y = _sum_over_blocks(StreamedPlan(pairs, found.f, found.g), differentiate)
+    g = x.new_zeros(len(pairs.y)) if start is None else start
+    if triton_for(x) and x.dtype == torch.float32 and x.shape[1] <= WIDEST_ON_GPU:
+        from monge.losses.gpu_pairs import stream_potentials_on_gpu, sum_on_gpu  # brings Triton
+
+        found = stream_potentials_on_gpu(pairs, g, epsilon=epsilon, tol=tol, warm=start is not None)
+        value, grad_x, grad_y = sum_on_gpu(StreamedPlan(pairs, found.f, found.g), differentiate)
+    else:
+        found = stream_potentials(
+            pairs.ground_cost,
+            g,
+            rows=len(x),
+            per_block=pairs.per_block,
+            epsilon=epsilon,
+            spread=1.0,
+            tol=tol,
+            warm=start is not None,
+        )
+        value, grad_x, grad_y = _sum_over_blocks(StreamedPlan(pairs, found.f, found.g), differentiate)
     if against_itself:
         grad_x, grad_y = grad_x + grad_y, grad_y.new_empty(0)
     return value, found.f, found.g, x.new_tensor(found.error), grad_x, grad_y

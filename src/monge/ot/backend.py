@@ -1,4 +1,4 @@
-"""Which code solves on the CPU: compiled kernels where Numba is installed, plain torch everywhere else."""
+"""Which code solves: compiled kernels on a CPU with Numba, Triton on a GPU where asked for, plain torch elsewhere."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from torch import Tensor
 from monge.errors import MongeError
 from monge.extras import require
 
-Backend = Literal["auto", "compiled", "torch"]
+Backend = Literal["auto", "compiled", "triton", "torch"]
 
 _VARIABLE = "MONGE_BACKEND"
 _chosen: Backend | None = None
 
 
 class use_backend:  # noqa: N801, used like torch.set_grad_enabled
-    """Chooses what solves on the CPU from here on, or inside a ``with`` block.
+    """Chooses what solves from here on, or inside a ``with`` block.
 
     Without a call the environment variable ``MONGE_BACKEND`` decides, and without that ``"auto"``. The choice holds for
     the whole process, all threads.
 
     Args:
-        name: ``"auto"``: compiled kernels if Numba is installed, plain torch otherwise. ``"compiled"``: an error if
-            Numba is missing. ``"torch"``: nothing of Numba is touched.
+        name: ``"auto"``: on the CPU compiled kernels if Numba is installed, plain torch otherwise and on other devices.
+            ``"compiled"``: the same, and an error if Numba is missing. ``"triton"``: the same as ``"auto"`` on the CPU;
+            on NVIDIA GPUs kernels of Triton, which have passed their checks in Triton's interpreter and compile for
+            these GPUs, but have not been run on one: hence not part of ``"auto"``. ``"torch"``: nothing of Numba or
+            Triton is touched.
 
     Raises:
         ValueError: Another name.
-        MissingExtraError: ``"compiled"``, but Numba is not installed.
+        MissingExtraError: ``"compiled"``, but Numba is not installed, or ``"triton"`` without Triton.
 
     Example:
         >>> with use_backend("torch"):
@@ -45,6 +48,8 @@ class use_backend:  # noqa: N801, used like torch.set_grad_enabled
             raise ValueError(f"backend is {name!r}: expected one of {', '.join(get_args(Backend))}")
         if name == "compiled":
             _require_numba()
+        if name == "triton":
+            require("triton", extra="gpu", purpose="the Triton backend of monge.ot")
         self._before, _chosen = _chosen, name
 
     def __enter__(self) -> None:
@@ -68,7 +73,7 @@ def compiled_for(*tensors: Tensor) -> bool:
     """
     if torch.compiler.is_compiling():
         return False
-    choice = _chosen or _from_environment(os.environ.get(_VARIABLE, "auto"))
+    choice = _choice()
     if choice == "torch":
         return False
     for tensor in tensors:
@@ -78,6 +83,24 @@ def compiled_for(*tensors: Tensor) -> bool:
         _require_numba()
         return True
     return _numba_works()
+
+
+def triton_for(*tensors: Tensor) -> bool:
+    """Whether kernels of Triton take these tensors: the backend is chosen, all are float32 or float64 on a GPU.
+
+    In Triton's interpreter (``TRITON_INTERPRET=1``, for tests) they lie on the CPU.
+
+    Raises:
+        MongeError: ``MONGE_BACKEND`` holds an unknown name.
+    """
+    if torch.compiler.is_compiling() or _choice() != "triton":
+        return False
+    home = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
+    return all(t.device.type == home and t.dtype in (torch.float32, torch.float64) for t in tensors)
+
+
+def _choice() -> Backend:
+    return _chosen or _from_environment(os.environ.get(_VARIABLE, "auto"))
 
 
 @cache

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from monge.ot.backend import compiled_for
+from monge.ot.backend import compiled_for, triton_for
 from monge.ot.scaling import Solution, solve_balanced
 
 _CHECK_EVERY = 10
+# Rows and columns of the largest problem that one program of a GPU takes.
+_WIDEST_ON_GPU = 256
 
 
 def balanced_potentials(
@@ -29,6 +31,10 @@ def balanced_potentials(
 def _solve(
     cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, tol: float, max_iter: int, init_g: Tensor | None
 ) -> Solution:
+    if triton_for(cost, a, b, epsilon) and max(cost.shape[1:]) <= _WIDEST_ON_GPU:
+        from monge.ot.gpu.balanced import solve_on_gpu  # brings Triton
+
+        return solve_on_gpu(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=init_g)
     if compiled_for(cost, a, b, epsilon):
         from monge.ot.compiled.solver import solve_compiled  # brings Numba
 
@@ -84,6 +90,10 @@ def solve_marginal_system(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     Returns:
         ``z`` of shape ``(B, M)``, orthogonal to ``null``.
     """
+    if triton_for(scaled, rhs, null) and max(scaled.shape[1:]) <= _WIDEST_ON_GPU:
+        from monge.ot.gpu.system import solve_systems as solve_systems_on_gpu
+
+        return solve_systems_on_gpu(scaled, rhs, null)
     if compiled_for(scaled, rhs, null):
         from monge.ot.compiled.conjugate_gradients import solve_systems
 

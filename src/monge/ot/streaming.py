@@ -91,7 +91,7 @@ def stream_potentials(
         tensor([[0.4404, 0.0596],
                 [0.0596, 0.4404]])
     """
-    stages = 0 if warm else math.ceil(math.log(max(1.0, spread / epsilon / _SAFE_RANGE[g.dtype]), _ANNEAL))
+    stages = 0 if warm else stages_of(spread / epsilon, g.dtype)
     scale = epsilon * _ANNEAL**stages
     p, q, next_q = g.new_zeros(rows), g / scale, g / scale
     omega, previous, error, spent = 1.0, math.inf, math.inf, 0
@@ -107,7 +107,7 @@ def stream_potentials(
             scale /= _ANNEAL
             next_q, omega, previous = next_q * _ANNEAL, 1.0, math.inf
         elif spent % _PASSES_PER_RATE == 0:
-            chosen = _relaxation(error, previous, omega)
+            chosen = next_relaxation(error, previous, omega)
             # A change shakes the error up at first; the next look only takes note of it.
             previous, omega = error if chosen == omega else math.inf, chosen
     if stages:
@@ -162,7 +162,12 @@ def _sweep(
     return new_p, q - omega * columns.clamp_min(torch.finfo(q.dtype).tiny).log(), float(error)
 
 
-def _relaxation(error: float, previous: float, omega: float) -> float:
+def stages_of(reach: float, dtype: torch.dtype) -> int:
+    """Stages of annealing that a problem needs whose costs span ``reach`` times epsilon."""
+    return math.ceil(math.log(max(1.0, reach / _SAFE_RANGE[dtype]), _ANNEAL))
+
+
+def next_relaxation(error: float, previous: float, omega: float) -> float:
     """The over-relaxation to go on with, from the rate seen.
 
     Where successive over-relaxation by ``w`` has rate ``r``, plain iterations have ``(r + w - 1)^2 / (r w^2)``
