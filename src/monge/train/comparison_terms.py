@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from monge.errors import RecipeError
-from monge.recipes import LossConfig, Recipe, task_of
+from monge.recipes import LossConfig, Recipe, Task, task_of
 from monge.recipes.data_sections import PictureData
+from monge.recipes.sketch_data import SketchData
 from monge.train.compared_run import Outcome
 from monge.train.comparison import LossResult
 from monge.train.selection import Selection
@@ -16,6 +17,13 @@ from monge.train.selection import Selection
 _SEARCH_SEED_OFFSET = 1000
 # Share of the best loss's final validation value that all losses race to, where no target is given.
 _TARGET_SHARE = 0.95
+# What the losses of a task are losses of.
+_TOLD: dict[Task, str] = {
+    "embedding": "of embeddings",
+    "classification": "of classes",
+    "cross-modal": "between two modalities",
+    "face": "of identities",
+}
 
 
 def seed_list(seeds: int | Sequence[int], first: int) -> list[int]:
@@ -77,13 +85,14 @@ def check_same_task(losses: Mapping[str, LossConfig]) -> None:
         losses: By label.
 
     Raises:
-        RecipeError: Losses of embeddings beside losses of classes.
+        RecipeError: Losses of different tasks, such as of embeddings beside losses of classes.
     """
     first = {task_of(config.name): label for label, config in reversed(list(losses.items()))}
     if len(first) > 1:
+        (one, is_of), (other, is_for) = [(first[task], said) for task, said in _TOLD.items() if task in first][:2]
         raise RecipeError(
-            f"--losses: {first['embedding']} is a loss of embeddings and {first['classification']} one of classes, "
-            "which no metric measures alike: compare them apart"
+            f"--losses: {one} is a loss {is_of} and {other} one {is_for}, which no metric measures alike: compare them "
+            "apart"
         )
 
 
@@ -122,7 +131,6 @@ def budget_of(recipe: Recipe, outcomes: Iterable[Outcome]) -> dict[str, int | st
         outcomes: What came of them.
     """
     steps = max((one.curve[-1][0] for one in outcomes if one.curve and not one.diverged), default=0)
-    augment = recipe.data.augment if isinstance(recipe.data, PictureData) else ()
     return {
         "steps": steps,
         "epochs": recipe.train.epochs,
@@ -130,5 +138,14 @@ def budget_of(recipe: Recipe, outcomes: Iterable[Outcome]) -> dict[str, int | st
         "model": recipe.model.name,
         "optimizer": recipe.optimizer.name,
         "schedule": recipe.schedule.name,
-        "augment": ", ".join(augment) or "none",
+        "augment": _augmentations(recipe),
     }
+
+
+def _augmentations(recipe: Recipe) -> str:
+    """Names of the training augmentations."""
+    data = recipe.data
+    if isinstance(data, SketchData):
+        sides = (("queries", data.queries.augment), ("gallery", data.gallery.augment))
+        return "; ".join(f"{side}: {', '.join(names) or 'none'}" for side, names in sides)
+    return ", ".join(data.augment) or "none" if isinstance(data, PictureData) else "none"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from monge.data import Examples
@@ -13,6 +12,7 @@ from monge.data.cross_modal import CrossModalSplits
 from monge.errors import RunError
 from monge.extras import require
 from monge.metrics import retrieval
+from monge.metrics.cross_modal import cross_modal_retrieval
 from monge.recipes.schema import EvaluateSection
 from monge.train.atomic import write_atomically
 from monge.train.pictures import texts_of, thumbnails, views_of
@@ -56,23 +56,15 @@ def cross_modal_metrics(
         paired: Whether labels name pairs and not classes.
 
     Returns:
-        For classes what `monge.metrics.retrieval` gives. For pairs ``q2g_rK`` and ``g2q_rK``, the share that finds its
-        partner among the first K, and ``geometric_mean``, that of K = 1, 5 and 10, averaged over both directions.
+        For classes what `monge.metrics.retrieval` gives, for pairs `monge.metrics.cross_modal.cross_modal_retrieval`.
     """
     sides = (queries, gallery, query_labels, gallery_labels)
-    if not paired:
+    if paired:
+        ranks = sorted({*PAIR_RANKS, *config.recall_at})
+        found = cross_modal_retrieval(*sides, distance=config.distance, recall_at=ranks)
+    else:
         found = retrieval(*sides, distance=config.distance, recall_at=config.recall_at)
-        return {f"{prefix}/{name}": value for name, value in found.items()}
-    ranks = sorted({*PAIR_RANKS, *config.recall_at})
-    turned = (gallery, queries, gallery_labels, query_labels)
-    metrics: dict[str, float] = {}
-    means = []
-    for direction, arguments in (("q2g", sides), ("g2q", turned)):
-        found = retrieval(*arguments, distance=config.distance, recall_at=ranks)
-        metrics |= {f"{prefix}/{direction}_r{k}": found[f"recall_at_{k}"] for k in ranks}
-        means.append(torch.tensor([found[f"recall_at_{k}"] for k in PAIR_RANKS]).prod().item() ** (1 / len(PAIR_RANKS)))
-    metrics[f"{prefix}/geometric_mean"] = sum(means) / len(means)
-    return metrics
+    return {f"{prefix}/{name}": value for name, value in found.items()}
 
 
 def store_cross_modal(file: Path, queries: Tensor, gallery: Tensor, splits: CrossModalSplits) -> None:

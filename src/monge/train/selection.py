@@ -32,7 +32,20 @@ _ORDERED = (
     "nll",
 )
 _UNORDERED = ("accuracy", "mean_class_accuracy", "nll", "ece", "top5")
-_LOWER_IS_BETTER = {"mae", "amae", "mmae", "rps", "emd", "emd2", "ece", "nll"}
+_LOWER_IS_BETTER = {
+    "mae",
+    "amae",
+    "mmae",
+    "rps",
+    "emd",
+    "emd2",
+    "ece",
+    "nll",
+    "q2g_medr",
+    "g2q_medr",
+    "q2g_meanr",
+    "g2q_meanr",
+}
 # What a table has room for, the most telling first.
 _MAIN = {
     "map": ("map", "nn", "knn", "svm"),
@@ -95,7 +108,8 @@ def _retrieval_names(recipe: Recipe, splits: AnySplits) -> tuple[str, ...]:
     ranks = recipe.evaluate.recall_at
     if isinstance(splits, CrossModalSplits) and splits.paired:
         found = sorted({*PAIR_RANKS, *ranks})
-        return ("geometric_mean", *(f"{way}_r{k}" for way in ("q2g", "g2q") for k in found))
+        names = (*(f"r{k}" for k in found), "medr", "meanr", "geometric_mean")
+        return ("geometric_mean", *(f"{way}_{name}" for way in ("q2g", "g2q") for name in names))
     return _RETRIEVAL + tuple(f"recall_at_{k}" for k in ranks)
 
 
