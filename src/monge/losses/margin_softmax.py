@@ -195,7 +195,7 @@ class _MarginCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        cosine, labels, target, *_ = ctx.saved_tensors
+        cosine, _, target, *_ = ctx.saved_tensors
         with torch.no_grad():
             gradients = _gradients(*ctx.saved_tensors, grads[0], ctx.scale, ctx.form)
         to_cosine, to_target = only_once(gradients, _TWICE, grads[0], cosine, target)
