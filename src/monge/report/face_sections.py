@@ -79,7 +79,7 @@ def face_sections(run: RunFolder) -> Mapping[str, object]:
         "fars": _FARS,
         "folds": _fold_table(sets),
         "points": _operating_points(run.path, sets[0]),
-        "cases": [set_cases(pairs, 6 if len(sets) == 1 else 4) for pairs in sets[:_MOST_SHOWN]],
+        "cases": [set_cases(pairs) for pairs in sets[:_MOST_SHOWN]],
         "left_out": [pairs.name for pairs in sets[_MOST_SHOWN:]],
         "regions": _regions(sets),
     }
