@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ RECIPE: dict[str, Any] = {
 SOURCE = "packaged: drawn faces"
 
 
+@cache
 def pair_set(name: str, noise: float, seed: int, *, people: int = 20, size: int = 48) -> dict[str, Tensor]:
     """Pairs with embeddings around one centre a person, more or less noisy, and maps that follow the picture."""
     generator = torch.Generator().manual_seed(seed)
@@ -52,7 +54,7 @@ def pair_set(name: str, noise: float, seed: int, *, people: int = 20, size: int 
 
 def stored_pairs() -> dict[str, Tensor]:
     """Two sets of pairs, the second one harder."""
-    return pair_set("test", 0.7, 1) | pair_set("hard", 1.1, 2)
+    return {key: value.clone() for key, value in (pair_set("test", 0.7, 1) | pair_set("hard", 1.1, 2)).items()}
 
 
 def scores(tensors: dict[str, Tensor]) -> dict[str, float]:
