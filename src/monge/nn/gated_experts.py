@@ -13,9 +13,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from monge.errors import MongeError
+from monge.nn.heads import L2Normalize
 from monge.nn.masked_pool import RowPool, pooled, present
 
 Combine = Literal["concatenate", "sum"]
@@ -89,7 +89,7 @@ class GatedExperts(nn.Module):
         sizes = shares(embedding_dim, len(widths)) if combine == "concatenate" else [embedding_dim] * len(widths)
         self.units = nn.ModuleList(GatedUnit(width, size) for width, size in zip(widths, sizes))
         self.weights = nn.Parameter(torch.zeros(len(widths))) if combine == "sum" else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.unit = nn.Dropout(dropout), L2Normalize()
 
     def forward(self, features: Tensor) -> Tensor:
         """Vectors ``(N, D)`` of features ``(N, T, F)`` or ``(N, F)``; zeros where all of them are NaN.
@@ -104,9 +104,7 @@ class GatedExperts(nn.Module):
         parts, known = [], []
         for unit, own in zip(self.units, torch.split(rows, list(self.widths), 2)):
             numbers, there = present(own)  # (N, T, width), (N, T)
-            vector = functional.normalize(
-                unit(self.dropout(pooled(numbers, there, self.pool))).float(), dim=1, eps=1e-6
-            )
+            vector = self.unit(unit(self.dropout(pooled(numbers, there, self.pool))))
             known.append(there.any(1, keepdim=True))
             parts.append(vector * known[-1])
         if self.weights is None:
@@ -145,7 +143,7 @@ class GatedText(nn.Module):
         self.attention = nn.Linear(in_features, 1)
         self.units = nn.ModuleList(GatedUnit(in_features, size) for size in shares(embedding_dim, experts))
         self.weights = nn.Linear(in_features, experts)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.unit = nn.Dropout(dropout), L2Normalize()
 
     def forward(self, features: Tensor) -> Tensor:
         """Vectors ``(N, D)`` of captions ``(N, L, F)`` or ``(N, F)``; zeros where all of one is NaN.
@@ -159,8 +157,8 @@ class GatedText(nn.Module):
         words, there = present(features[:, None] if features.ndim == 2 else features)
         chosen = self.attention(words)[:, :, 0].masked_fill(~there, -1e4).softmax(1) * there  # (N, L)
         caption = self.dropout((words * chosen[:, :, None]).sum(1))
-        weights = self.weights(caption).float().softmax(1)  # (N, E)
-        parts = [functional.normalize(unit(caption).float(), dim=1, eps=1e-6) for unit in self.units]
+        weights = self.weights(caption).softmax(1)  # (N, E)
+        parts = [self.unit(unit(caption)) for unit in self.units]
         weighted = [part * weights[:, place, None] for place, part in enumerate(parts)]
         return torch.cat(weighted, 1) * there.any(1, keepdim=True)
 
