@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from monge.extras import require
-
 Numbers = NDArray[np.float64]
 
 TEMPLATE_SIZE = 112
@@ -70,7 +68,8 @@ def similarity(points: ArrayLike, target: ArrayLike) -> Numbers:
 def align(picture: NDArray[np.uint8], landmarks: ArrayLike, size: int = TEMPLATE_SIZE) -> NDArray[np.uint8]:
     """Warps a picture so that its five landmarks come to lie on the template; what it lacks is black.
 
-    A picture that is shrunk to less than half is averaged down first, so that nothing is skipped.
+    Bilinear between pixels; a picture that is shrunk to less than half is averaged down first, so that nothing is
+    skipped.
 
     Args:
         picture: RGB, uint8 ``(H, W, 3)``.
@@ -82,26 +81,44 @@ def align(picture: NDArray[np.uint8], landmarks: ArrayLike, size: int = TEMPLATE
 
     Raises:
         ValueError: Landmarks that are not finite, or all in one place.
-        MissingExtraError: Pillow is not installed.
 
     Example:
         >>> picture = np.zeros((224, 224, 3), np.uint8)
         >>> align(picture, template(224)).shape
         (112, 112, 3)
     """
-    images = require("PIL.Image", extra="train", purpose="aligning faces")
-    points = np.asarray(landmarks, np.float64)
-    forward = similarity(points, template(size))  # (2, 3)
-    shrunk = min(int(1 / np.hypot(forward[0, 0], forward[1, 0])), *picture.shape[:2])
-    image = images.fromarray(np.ascontiguousarray(picture))
+    points, target = np.asarray(landmarks, np.float64), template(size)
+    forward = similarity(points, target)  # (2, 3)
+    pixels = picture.astype(np.float32)
+    shrunk = min(int(1 / np.hypot(forward[0, 0], forward[1, 0]) + 1e-9), *picture.shape[:2])
     if shrunk >= 2:
         # Whole blocks are averaged, so the middle of the first pixel moves.
-        image, points = image.reduce(shrunk), (points + 0.5) / shrunk - 0.5
-    back = similarity_back(similarity(points, template(size)))
-    # Pillow counts from the edge of the first pixel: half a pixel on both sides.
-    back[:, 2] += 0.5 - back[:, :2].sum(axis=1) / 2
-    warped = image.transform((size, size), images.Transform.AFFINE, tuple(back.ravel()), images.Resampling.BILINEAR)
-    return np.array(warped, np.uint8)
+        pixels, points = _block_means(pixels, shrunk), (points + 0.5) / shrunk - 0.5
+    back = similarity_back(similarity(points, target))
+    rows, columns = np.indices((size, size))
+    places = back[:, :2] @ np.stack([columns.ravel(), rows.ravel()]) + back[:, 2:]  # (2, S * S)
+    return (_sampled(pixels, places) + 0.5).astype(np.uint8).reshape(size, size, 3)
+
+
+def _block_means(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Means of squares of pixels; what is left over at the right and lower edge is cut off."""
+    high, wide = pixels.shape[0] // side, pixels.shape[1] // side
+    blocks = pixels[: high * side, : wide * side].reshape(high, side, wide, side, 3)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3))
+    return means
+
+
+def _sampled(pixels: NDArray[np.float32], places: Numbers) -> NDArray[np.float32]:
+    """Colours at places ``(2, P)`` between pixels, black outside, ``(P, 3)``."""
+    framed = np.pad(pixels, ((1, 1), (1, 1), (0, 0)))
+    x = np.clip(places[0] + 1, 0, framed.shape[1] - 1.001)
+    y = np.clip(places[1] + 1, 0, framed.shape[0] - 1.001)
+    left, top = x.astype(np.int64), y.astype(np.int64)
+    right_share, lower_share = (x - left)[:, None], (y - top)[:, None]
+    upper = framed[top, left] * (1 - right_share) + framed[top, left + 1] * right_share
+    lower = framed[top + 1, left] * (1 - right_share) + framed[top + 1, left + 1] * right_share
+    blend: NDArray[np.float32] = upper * (1 - lower_share) + lower * lower_share
+    return blend
 
 
 def similarity_back(transform: Numbers) -> Numbers:

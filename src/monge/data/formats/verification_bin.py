@@ -161,7 +161,7 @@ def _bytes(path: Path, place: int, picture: Any) -> bytes:
 def _flags(path: Path, flags: Any) -> NDArray[np.bool_]:
     try:
         values = np.asarray(flags)
-    except ValueError:
+    except (ValueError, TypeError):
         values = np.empty((0, 0))
     if values.ndim != 1 or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise DataFormatError(shown(path), "", "flags that are not true or false", _EXPECTED, "fetch the file again")
