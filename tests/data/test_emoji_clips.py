@@ -88,8 +88,9 @@ def test_what_moves_and_has_no_skin_tone_is_kept_with_its_captions(group: Packag
     assert group.fetch(told.append, parts=1) == group.folder
     surfer, penguin = emoji_clips(parts=1)
     assert (surfer.code, penguin.code) == (SURFER, "1f427")
-    assert surfer.captions() == ["woman surfing", "beach, sport, wave"]
-    assert penguin.captions(("en", "de", "fr")) == ["penguin", "beach, sport, wave", "Pinguin", "tier, vogel"]
+    assert surfer.captions() == ["woman surfing", "woman surfing: beach, sport, wave"]
+    german = ["Pinguin", "Pinguin: tier, vogel"]
+    assert penguin.captions(("en", "de", "fr")) == ["penguin", "penguin: beach, sport, wave", *german]
     assert surfer.group == "people-body"
     assert not [line for line in told if "anim-2" in line]
 

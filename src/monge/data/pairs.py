@@ -19,6 +19,7 @@ from monge.data.formats.own_captions import read_own_captions
 from monge.data.formats.rudder import read_rudder
 from monge.data.formats.sniff import shown
 from monge.data.sources.feature_cache import Progress, silent
+from monge.data.sources.packaged_pairs import PACKAGED_PAIRS, PairOptions, load_packaged_pairs
 from monge.data.synthetic.text_video_layouts import (
     write_fake_charades,
     write_fake_didemo,
@@ -35,6 +36,7 @@ _TITLES = {"didemo": "DiDeMo", "charades-sta": "Charades-STA", "rudder": "RUDDER
 # Clips set aside of the training part of sets that have no validation part.
 _VAL_CLIPS = {"msrvtt-1ka": 500, "msrvtt-1kb": 500, "charades-sta": 500}
 _SYNTHETIC_CLIPS = 240
+_ROWS = 32
 
 
 def load_pairs(
@@ -43,12 +45,14 @@ def load_pairs(
     *,
     experts: Mapping[str, str] | None = None,
     text: str | None = None,
-    frames: Many = 32,
-    tokens: Many = 32,
+    frames: Many | None = None,
+    tokens: Many | None = None,
     captions: int | None = None,
     sentences: Sentences | None = None,
     languages: Sequence[str] | None = None,
     val_clips: int | None = None,
+    mirrored: bool | None = None,
+    parts: int | None = None,
     strict: bool = True,
     progress: Progress = silent,
 ) -> CrossModalSplits:
@@ -59,20 +63,24 @@ def load_pairs(
 
     Args:
         name: ``"msrvtt"`` (the full split), ``"msrvtt-1ka"``, ``"msrvtt-1kb"``, ``"didemo"``, ``"charades-sta"``,
-            ``"rudder"``, or ``"features"`` for one's own.
-        source: Path of the folder, or ``"synthetic"`` (made-up clips, written in the layout of the set and read back).
+            ``"rudder"``, ``"features"`` for one's own, or the packaged ``"stamps"`` and ``"emoji-clips"``.
+        source: Path of the folder, or ``"synthetic"`` (made-up clips, written in the layout of the set and read back);
+            ``"packaged"`` of stamps and emoji-clips.
         experts: Files of the experts that saw the clips, by name; unset: those that the folder has.
         text: File with the features of the captions, ``"minilm"`` for those of the packaged sentence encoder, which
             knows English; unset: what the folder has.
-        frames: Most rows of each expert and clip, evenly spaced in time, or ``"mean"``.
-        tokens: Most rows of each caption, or ``"mean"``.
+        frames: Most rows of each expert and clip, evenly spaced in time, or ``"mean"``; unset: 32, of emoji-clips 8.
+        tokens: Most rows of each caption, or ``"mean"``; unset: 32, of stamps and emoji-clips the mean.
         captions: Most captions of a clip in training.
         sentences: Of charades-sta alone: ``"each"`` is a query (the default), or ``"all"`` of a clip together.
-        languages: Of rudder and features: codes of the languages whose captions are used.
+        languages: Of rudder and features: codes of the languages whose captions are used; of stamps and emoji-clips:
+            those of further captions, besides English.
         val_clips: Clips of training set aside for validation, of sets without such a part (msrvtt-1ka, msrvtt-1kb,
             charades-sta): 500, or a tenth of fewer than 5,000; 0: validate on the test part, as published rows do.
+        mirrored: Of stamps: whether pictures to learn from are there mirrored too (the default).
+        parts: Of emoji-clips: how many of its three packages; unset: all.
         strict: Whether clips and captions that are damaged or lack something are an error, or left out and counted.
-        progress: Called with the captions encoded and all, where they are encoded.
+        progress: Called with the numbers of captions or pictures encoded and of all, where they are encoded.
 
     Returns:
         Captions and clips of the three parts, both `FeatureSet`, with sentences on their source and split.
@@ -89,9 +97,16 @@ def load_pairs(
         >>> splits.train_gallery.shape, splits.train_queries.shape, splits.paired
         ((8, 64), (11, 24), True)
     """
-    if name not in CLIPS:
-        raise MongeError(f"no captions and clips are called {name!r}, expected one of {', '.join(CLIPS)}")
-    _check_options(name, sentences=sentences, languages=languages, val_clips=val_clips)
+    known = (*CLIPS, *PACKAGED_PAIRS)
+    if name not in known:
+        raise MongeError(f"no captions and clips are called {name!r}, expected one of {', '.join(known)}")
+    _check_options(name, sentences=sentences, languages=languages, val_clips=val_clips, mirrored=mirrored, parts=parts)
+    if name in PACKAGED_PAIRS:
+        _check_options(name, experts=experts, text=text, captions=captions)
+        chosen = {"tokens": tokens, "languages": languages, "mirrored": mirrored, "frames": frames, "parts": parts}
+        given: dict[str, Any] = {option: value for option, value in chosen.items() if value is not None}
+        return load_packaged_pairs(name, source, PairOptions(**given, progress=progress))
+    frames, tokens = _ROWS if frames is None else frames, _ROWS if tokens is None else tokens
     options = FeatureOptions(experts, text, frames, tokens, captions, progress)
     read = _reader(name, sentences=sentences or "each", languages=languages)
     if source == "packaged":
@@ -149,8 +164,11 @@ def _check_options(name: str, **given: Any) -> None:
     """Refuses choices that a set does not leave."""
     takes = {
         "sentences": ("charades-sta",),
-        "languages": ("rudder", "features"),
+        "languages": ("rudder", "features", *PACKAGED_PAIRS),
         "val_clips": tuple(_VAL_CLIPS),
+        "mirrored": ("stamps",),
+        "parts": ("emoji-clips",),
+        **dict.fromkeys(("experts", "text", "captions"), CLIPS),
     }
     for option, value in given.items():
         if value is not None and name not in takes[option]:

@@ -37,7 +37,10 @@ class PairData(Section):
         tokens: Most rows of each caption, or ``"mean"``.
         captions: Most captions of a clip in training; unset: all.
         sentences: Of charades-sta: ``"each"`` is a query, or ``"all"`` of a clip together.
-        languages: Codes of the languages whose captions are used, of sets that have several.
+        languages: Codes of the languages whose captions are used, of sets that have several; stamps and emoji-clips
+            have English ones besides.
+        mirrored: Of stamps: whether pictures to learn from are there mirrored too; unset: they are.
+        parts: Of emoji-clips: how many of its three packages; unset: all.
         val_clips: Clips of training set aside for validation, of sets without such a part; 0: validate on the test
             part, as published rows do.
         strict: False: clips and captions that are damaged or lack something are left out and counted.
@@ -64,6 +67,8 @@ class PairData(Section):
     sentences: Literal["each", "all"] | None = None
     languages: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     val_clips: NonNegativeInt | None = None
+    mirrored: bool | None = None
+    parts: PositiveInt | None = None
     strict: bool = True
 
     def options(self) -> dict[str, Any]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from monge.data import Splits, load_images, load_shapes, load_sketch_shapes, load_table, options_of
+from monge.data import Splits, load_faces, load_images, load_shapes, load_sketch_shapes, load_table, options_of
 from monge.data.any_splits import AnySplits
 from monge.data.cross_modal import CrossModalSplits
+from monge.data.face_pairs import FaceSplits
 from monge.data.pairs import load_pairs
 from monge.errors import RecipeError
 from monge.recipes import Recipe
 from monge.recipes.data_sections import ImageData, ShapeData, TableData
+from monge.recipes.face_data import FaceData
 from monge.recipes.pair_data import PairData
 from monge.recipes.sketch_data import SketchData
 from monge.train.rendering import rendering_progress
+from monge.train.run_files import say
 
 
 def load_splits(recipe: Recipe, *, progress: bool = False) -> AnySplits:
@@ -68,7 +71,18 @@ def _sketches(data: SketchData, progress: bool) -> CrossModalSplits:
 
 def _pairs(data: PairData, progress: bool) -> CrossModalSplits:
     """Captions, and what they describe."""
-    return load_pairs(data.name, data.source, **data.options())
+    with rendering_progress(progress, "encoding captions and pictures") as shown:
+        return load_pairs(data.name, data.source, progress=shown, **data.options())
+
+
+def _faces(data: FaceData, progress: bool) -> FaceSplits:
+    """Identities, and pairs of pictures of others."""
+    given = {"size": data.image_size, "val_identities": data.val_identities, "pairs": data.pairs}
+    return load_faces(data.name, data.source, progress=say if progress else _unsaid, **given)
+
+
+def _unsaid(sentence: str) -> None:
+    """What nobody wants to read."""
 
 
 _LOADERS: dict[str, Callable[[Any, bool], AnySplits]] = {
@@ -77,5 +91,6 @@ _LOADERS: dict[str, Callable[[Any, bool], AnySplits]] = {
     TableData.kind: _rows,
     SketchData.kind: _sketches,
     PairData.kind: _pairs,
+    FaceData.kind: _faces,
 }
 """What loads the data of a section, by the section's kind."""

@@ -1,4 +1,4 @@
-"""What a user sees while shapes are rendered before the training: a bar on a terminal, a few lines elsewhere."""
+"""What a user sees while data are made ready before the training: a bar on a terminal, a few lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ _LINES = 10
 
 
 @contextmanager
-def rendering_progress(show: bool) -> Iterator[Callable[[int, int], None]]:
-    """A function that is told how many shapes are rendered, of how many; it shows nothing until it is called.
+def rendering_progress(show: bool, doing: str = "rendering shapes") -> Iterator[Callable[[int, int], None]]:
+    """A function that is told how many items are done, of how many; it shows nothing until it is called.
 
     Args:
         show: False: silent.
+        doing: What is done to them.
     """
     if not (show and is_main_process()):
         yield lambda done, total: None
     elif not sys.stderr.isatty():
-        yield _tell_tenths
+        yield _tenths(doing)
     else:
         rich = require("rich.progress", extra="cli", purpose="The progress bar")
         console = require("rich.console", extra="cli", purpose="The progress bar").Console(stderr=True)
-        columns = ("rendering", rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
+        columns = (doing, rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeRemainingColumn())
         bar: Any = rich.Progress(*columns, console=console)
         row = bar.add_task("", total=None)
 
@@ -41,7 +42,15 @@ def rendering_progress(show: bool) -> Iterator[Callable[[int, int], None]]:
             bar.stop()
 
 
-def _tell_tenths(done: int, total: int) -> None:
-    """A line for each tenth that is reached."""
-    if done == total or done * _LINES // total > (done - 1) * _LINES // total:
-        say(f"rendering shapes: {done}/{total}")
+def _tenths(doing: str) -> Callable[[int, int], None]:
+    """Prints a line for each tenth that is reached, however many items are done at once."""
+    told = [-1]
+
+    def tell(done: int, total: int) -> None:
+        reached = done * _LINES // total
+        if done < total and reached == told[0]:
+            return
+        told[0] = reached
+        say(f"{doing}: {done}/{total}")
+
+    return tell

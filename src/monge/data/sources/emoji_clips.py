@@ -1,8 +1,8 @@
 """Animated emoji with captions: short clips to find by text. Drawn animations, not natural video.
 
 The clips are Microsoft's animated Fluent emoji as @lobehub/fluent-emoji-anim-1 to -3 have them (npm, 544 MB): 586 are
-animated and without a skin tone. Captions are the annotation and the keywords of OpenMoji ("woman surfing"; "beach,
-ocean, person, sport ..."), and in other languages the labels and keywords of emojibase, which are CLDR's.
+animated and without a skin tone. Each has two captions, the annotation of OpenMoji, and the same with its keywords
+("woman surfing: beach, ocean, person, sport ..."); in other languages these are emojibase's, which come from CLDR.
 
 The first part alone has 187 of the clips. Man, woman and person at the same thing are near-copies in picture and words,
 so they never part in a split; as each has its own annotation, they are different clips to be told apart.
@@ -78,14 +78,18 @@ class EmojiClip:
         return "-".join(filter(None, (_GENDER.get(point, point) for point in self.code.split("-"))))
 
     def captions(self, languages: Sequence[str] = ("en",)) -> list[str]:
-        """Its name, then its keywords, in each language that has them.
+        """Its name, then its name with its keywords, in each language that has them.
+
+        Keywords alone would not do: "boy, child, family, man" stands with several clips.
 
         Args:
             languages: Of `LANGUAGES`.
         """
         found = []
         for language in languages:
-            found += [text for text in (self.labels.get(language), ", ".join(self.keywords.get(language, ()))) if text]
+            if label := self.labels.get(language):
+                words = ", ".join(self.keywords.get(language, ()))
+                found += [label, f"{label}: {words}"] if words else [label]
         return found
 
 
