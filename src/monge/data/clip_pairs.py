@@ -179,9 +179,7 @@ def _check_counts(asked: list[Caption], read: CaptionFeatures, flaws: Flaws) -> 
 def _encoded(name: str, asked: list[Caption], options: FeatureOptions) -> _Side:
     """Vectors of the words, by the packaged encoder; those of several languages too, though it knows English alone."""
     texts = [caption.text for caption in asked]
-    kind: Literal["sentence", "tokens"] = "sentence" if options.tokens == "mean" else "tokens"
-    length = 1 if options.tokens == "mean" else options.tokens
-    vectors = text_features(name, texts, kind, length, options.progress)
+    vectors = text_features(name, texts, None if options.tokens == "mean" else options.tokens, options.progress)
     rows = [row.reshape(-1, row.shape[-1]) for row in vectors.numpy()]
     return _Side([row[~np.isnan(row).all(1)] for row in rows], vectors.shape[-1], Path(MINILM))
 
