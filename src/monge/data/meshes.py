@@ -1,6 +1,6 @@
-"""Triangle meshes from files that may be anything: OFF, OBJ, STL, PLY, GLB and 3MF.
+"""Triangle meshes from files that may be anything: OFF, OBJ, WRL, STL, PLY, GLB and 3MF.
 
-OFF and OBJ are read by monge itself, the others by trimesh once their headers were checked.
+OFF, OBJ and flat WRL are read by monge itself, the others by trimesh once their headers were checked.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from monge.data.formats.mesh_headers import CHECKS, check_3mf
 from monge.data.formats.obj import parse_obj
 from monge.data.formats.off import parse_off
 from monge.data.formats.sniff import HEAD, open_data, read_bounded, refuse_impostor, shown
+from monge.data.formats.vrml import parse_vrml
 from monge.errors import DataFormatError, MissingExtraError
 from monge.extras import require
 
-MESH_TYPES = ("off", "obj", "stl", "ply", "glb", "3mf")
+MESH_TYPES = ("off", "obj", "wrl", "stl", "ply", "glb", "3mf")
 MAX_FILE_BYTES = 512 << 20
 MAX_FACES = 20_000_000
 _Parsed = tuple[NDArray[np.float64], NDArray[np.int64]]
-_PARSERS: dict[str, Callable[[Path, bytes], _Parsed]] = {"off": parse_off, "obj": parse_obj}
+_PARSERS: dict[str, Callable[[Path, bytes], _Parsed]] = {"off": parse_off, "obj": parse_obj, "wrl": parse_vrml}
 # Area in squares of the largest side of the bounding box: below this there is nothing to be seen.
 _LEAST_AREA = 1e-12
 
