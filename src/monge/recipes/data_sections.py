@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
+from monge.recipes.face_data import FACES, FaceData
 from monge.recipes.pair_data import PAIRS, PairData
 from monge.recipes.picture_data import NormalizeSection as NormalizeSection
 from monge.recipes.picture_data import PictureData as PictureData
@@ -105,6 +106,7 @@ _KINDS: dict[str, str] = {
     **dict.fromkeys(TABLES, TableData.kind),
     **dict.fromkeys(SKETCHES, SketchData.kind),
     **dict.fromkeys(PAIRS, PairData.kind),
+    **dict.fromkeys(FACES, FaceData.kind),
 }
 
 
@@ -119,7 +121,8 @@ DataSection = Annotated[
     | Annotated[ShapeData, Tag(ShapeData.kind)]
     | Annotated[TableData, Tag(TableData.kind)]
     | Annotated[SketchData, Tag(SketchData.kind)]
-    | Annotated[PairData, Tag(PairData.kind)],
+    | Annotated[PairData, Tag(PairData.kind)]
+    | Annotated[FaceData, Tag(FaceData.kind)],
     Discriminator(_kind),
 ]
 """Which data a recipe works on."""

@@ -25,6 +25,7 @@ _KINDS = (
     ["sampler"],
     ["schedule"],
     ["loss", "ground"],
+    ["loss", "softmax"],
     ["model", "query"],
     ["model", "gallery"],
 )

@@ -11,11 +11,12 @@ from monge.errors import RecipeError
 from monge.recipes.class_losses import ClassLoss
 from monge.recipes.complaints import complaint
 from monge.recipes.cross_modal_losses import CrossModalLoss
+from monge.recipes.face_losses import FaceLoss
 from monge.recipes.metric_losses import MetricLoss
 from monge.recipes.params import canonical, named
 
 LossConfig = Annotated[
-    Annotated[MetricLoss | ClassLoss | CrossModalLoss, Field(discriminator="name")], BeforeValidator(named)
+    Annotated[MetricLoss | ClassLoss | CrossModalLoss | FaceLoss, Field(discriminator="name")], BeforeValidator(named)
 ]
 """The ``loss:`` section of a recipe; a name alone stands for its defaults."""
 
@@ -33,9 +34,10 @@ _TASKS: dict[str, Task] = {
     **dict.fromkeys(_names(MetricLoss), "embedding"),
     **dict.fromkeys(_names(ClassLoss), "classification"),
     **dict.fromkeys(_names(CrossModalLoss), "cross-modal"),
+    **dict.fromkeys(_names(FaceLoss), "face"),
 }
 LOSS_NAMES: tuple[str, ...] = tuple(_TASKS)
-"""Every ``loss.name``, by task: first the losses of embeddings, then those of classes, then those of two modalities."""
+"""Every ``loss.name``, by task: first the losses of embeddings, then those of classes, of two modalities, of faces."""
 
 
 def task_of(name: str) -> Task | None:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from monge.nn.build import ModelConfig
+from monge.nn.face_build import FaceNetConfig
 from monge.nn.two_modalities_build import TwoModalitiesConfig
 from monge.recipes.data_sections import DataSection
 from monge.recipes.loss_params import LossConfig, Task, task_of
@@ -111,6 +112,22 @@ class StepSchedule(Section):
     gamma: Annotated[float, Field(gt=0, le=1)]
 
 
+class MilestoneSchedule(Section):
+    """The learning rate times `gamma` after each of some epochs, as published schedules of faces have it."""
+
+    name: Literal["milestones"] = "milestones"
+    epochs: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
+class PolynomialSchedule(Section):
+    """A linear rise over `warmup_epochs`, then down to 0 as the `power` of the share of the run that is left."""
+
+    name: Literal["polynomial"] = "polynomial"
+    power: PositiveFloat = 2.0
+    warmup_epochs: NonNegativeFloat = 0.0
+
+
 def _as_text(value: Any) -> Any:
     """``precision: 32`` in YAML is a number and means ``"32"``."""
     return str(value) if type(value) is int else value
@@ -145,13 +162,15 @@ class EvaluateSection(Section):
     Attributes:
         every_epochs: Epochs between validations; the last epoch always has one.
         select: Validation metric that chooses epochs and learning rates; unset: ``map`` of embeddings, ``mae`` of
-            classes with an order, ``accuracy`` of others.
+            classes with an order, ``accuracy`` of others and of pairs of faces.
         decode: How a class is read off its probabilities, see `monge.metrics.ordinal.decode`.
         distance: Of the retrieval metrics.
         recall_at: The k of ``recall_at_k``.
         svm: Test accuracy of an RBF support vector machine on the embeddings.
         knn: Neighbours of the k-NN test accuracy; 0: none.
         reference_items: Training images that k-NN and SVM learn from, drawn evenly from the classes; unset: all.
+        target_far: Share of impostors that the threshold stored with a face model may accept; the lowest that the
+            validation pairs are enough for where they are too few.
     """
 
     every_epochs: PositiveInt = 1
@@ -162,6 +181,7 @@ class EvaluateSection(Section):
     svm: bool = True
     knn: NonNegativeInt = 5
     reference_items: PositiveInt | None = 5000
+    target_far: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 
 
 class ExpectedSection(Section):
@@ -208,7 +228,7 @@ class Recipe(Section):
     title: str
     task: Task
     data: DataSection
-    model: Annotated[ModelConfig | TwoModalitiesConfig, Field(discriminator="name")]
+    model: Annotated[ModelConfig | TwoModalitiesConfig | FaceNetConfig, Field(discriminator="name")]
     loss: LossConfig
     sampler: Annotated[
         Annotated[BalancedSampler, Tag("balanced")]
@@ -218,7 +238,8 @@ class Recipe(Section):
     ]
     optimizer: OptimizerSection
     schedule: Annotated[
-        ConstantSchedule | CosineSchedule | ExponentialSchedule | StepSchedule, Field(discriminator="name")
+        ConstantSchedule | CosineSchedule | ExponentialSchedule | StepSchedule | MilestoneSchedule | PolynomialSchedule,
+        Field(discriminator="name"),
     ]
     train: TrainSection
     evaluate: EvaluateSection = EvaluateSection()

@@ -33,6 +33,8 @@ _OWN = (
     "embeddings.safetensors",
     "predictions.safetensors",
     "ground.safetensors",
+    "verification.safetensors",
+    "threshold.json",
     "environment.json",
     "report.html",
     "logs",
@@ -68,6 +70,8 @@ class RunFiles:
         self.embeddings = self.folder / "embeddings.safetensors"
         self.predictions = self.folder / "predictions.safetensors"
         self.ground = self.folder / "ground.safetensors"
+        self.verification = self.folder / "verification.safetensors"
+        self.threshold = self.folder / "threshold.json"
         self.last = self.folder / "checkpoints" / "last.ckpt"
         self.best = self.folder / "checkpoints" / "best.ckpt"
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import math
 
-from monge.recipes.schema import ConstantSchedule, CosineSchedule, ExponentialSchedule, Recipe, StepSchedule
+from monge.recipes.schema import (
+    ConstantSchedule,
+    CosineSchedule,
+    ExponentialSchedule,
+    MilestoneSchedule,
+    PolynomialSchedule,
+    Recipe,
+    StepSchedule,
+)
 
-Schedule = ConstantSchedule | CosineSchedule | ExponentialSchedule | StepSchedule
+Schedule = (
+    ConstantSchedule | CosineSchedule | ExponentialSchedule | StepSchedule | MilestoneSchedule | PolynomialSchedule
+)
 
 
 def lr_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -24,16 +34,20 @@ def lr_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) 
     """
     epoch = step // steps_per_epoch
     match schedule:
-        case CosineSchedule():
+        case CosineSchedule() | PolynomialSchedule():
             warmup = schedule.warmup_epochs * steps_per_epoch
             if step < warmup:
                 return (step + 1) / (warmup + 1)
-            share = (step - warmup) / max(1.0, epochs * steps_per_epoch - warmup)
-            return schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+            share = min(1.0, (step - warmup) / max(1.0, epochs * steps_per_epoch - warmup))
+            if isinstance(schedule, PolynomialSchedule):
+                return float((1 - share) ** schedule.power)
+            return schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * share))
         case ExponentialSchedule():
             return float(schedule.gamma**epoch)
         case StepSchedule():
             return float(schedule.gamma ** (epoch // schedule.epochs))
+        case MilestoneSchedule():
+            return float(schedule.gamma ** sum(epoch >= milestone for milestone in schedule.epochs))
         case _:
             return 1.0
 

@@ -31,6 +31,7 @@ _ORDERED = (
     "ece",
     "nll",
 )
+_PAIRS = ("accuracy", "auc", "eer", "val", *(f"tar_at_far_1e-0{power}" for power in range(1, 5)))
 _UNORDERED = ("accuracy", "mean_class_accuracy", "nll", "ece", "top5")
 _LOWER_IS_BETTER = {
     "mae",
@@ -40,6 +41,7 @@ _LOWER_IS_BETTER = {
     "emd",
     "emd2",
     "ece",
+    "eer",
     "nll",
     "q2g_medr",
     "g2q_medr",
@@ -51,6 +53,7 @@ _MAIN = {
     "map": ("map", "nn", "knn", "svm"),
     "geometric_mean": ("geometric_mean", "q2g_r1", "q2g_r10", "g2q_r1"),
     "mae": ("mae", "accuracy", "within_one", "qwk", "rps"),
+    "eer": ("accuracy", "tar_at_far_1e-03", "auc", "eer"),
     "accuracy": ("accuracy", "mean_class_accuracy", "nll"),
 }
 
@@ -122,6 +125,7 @@ _KNOWN: dict[Task, Callable[[Recipe, AnySplits], tuple[str, ...]]] = {
     "embedding": _retrieval_names,
     "classification": _class_names,
     "cross-modal": _retrieval_names,
+    "face": lambda recipe, splits: _PAIRS,
 }
 """Validation metrics of each task, the one that selects unless another is named first."""
 
