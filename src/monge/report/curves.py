@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monge.report.definitions import METRICS, importance, metric
+from monge.report.definitions import METRICS, importance, is_known, metric
 from monge.report.line_chart import Series, line_chart
 from monge.report.run_folder import Records
 from monge.report.svg import Markup, clean
@@ -16,6 +16,7 @@ _FAMILIES = (
     ("Ranking quality on validation data", _PERFECT, ("map", "map_at_r", "r_precision", "ft")),
     ("Nearest neighbours on validation data", _PERFECT, ("nn", "knn", "svm", "recall_at_")),
     ("Second tier, E and DCG on validation data", _PERFECT, ("st", "e", "dcg")),
+    ("Acceptance on validation pairs", "share of the genuine pairs", ("tar_at_far_",)),
     ("Accuracy on validation data", "share of the items", ("accuracy", "within_one", "mean_class_accuracy", "top5")),
     ("Absolute error on validation data", "error", ("mae", "amae", "mmae")),
     ("Agreement of order on validation data", _PERFECT, ("qwk", "spearman", "kendall", "c_index")),
@@ -140,7 +141,7 @@ def _single(name: str, steps: list[float], values: list[float]) -> Markup:
     plain = name.removeprefix("val/")
     if name in METRICS:
         title, unit = metric(name).title, metric(name).short
-    elif plain in METRICS and plain != name:
+    elif plain != name and is_known(plain):
         unit = metric(name).short
         # Beside the length of the smoothing a phone has no room for the long name.
         title = f"{unit if smoothed else metric(name).title} on validation data"

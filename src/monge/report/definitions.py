@@ -179,8 +179,12 @@ _RECALL = re.compile(r"recall_at_([0-9]{1,6})")
 _TAR = re.compile(r"tar_at_far_([0-9]e[+-][0-9]{2})")
 
 
-def metric(name: str) -> Metric:
+def metric(name: str, *, pairs: bool = False) -> Metric:
     """Names and definition of a metric by its name in ``metrics.jsonl``, with or without its prefix.
+
+    Args:
+        name: The name, ``<part>/<metric>`` or ``<part>/<set of pairs>/<metric>``.
+        pairs: Whether a metric without a set is the mean over several sets of pairs.
 
     Example:
         >>> metric("test/nn").title, metric("val/recall_at_4").short, metric("test/other").title
@@ -190,26 +194,38 @@ def metric(name: str) -> Metric:
     """
     plain = name.split("/", 1)[-1]
     if "/" in plain:
-        return _of_a_set(*plain.rsplit("/", 1))
+        of, plain = plain.rsplit("/", 1)
+        found = _of_pairs(plain) or metric(plain)
+        return found._replace(short=f"{of} {found.short}", title=f"{found.title}, {of}")
+    if pairs and (found := _of_pairs(plain)):
+        return found._replace(
+            title=f"{found.title}, mean of the sets", definition=f"{found.definition} Mean of the sets."
+        )
     if recall := _RECALL.fullmatch(plain):
         k = recall[1]
         meaning = f"Share of the queries with an item of their class among the k nearest, k = {k}."
         return Metric(f"R@{k}", f"Recall at {k}", meaning)
-    return METRICS.get(name) or METRICS.get(
-        plain, Metric(plain, plain, "As named by the run; this report has no definition of it.")
-    )
+    unknown = Metric(plain, plain, "As named by the run; this report has no definition of it.")
+    return METRICS.get(name) or METRICS.get(plain) or _of_pairs(plain) or unknown
 
 
-def _of_a_set(pairs: str, name: str) -> Metric:
-    """A metric of one of several sets of pairs."""
-    found = PAIRS.get(name)
+def is_known(name: str) -> bool:
+    """Whether there is a definition of a metric, named without its prefix.
+
+    Example:
+        >>> is_known("eer"), is_known("loudness")
+        (True, False)
+    """
+    return name in METRICS or _of_pairs(name) is not None
+
+
+def _of_pairs(name: str) -> Metric | None:
+    """A metric of a set of pairs."""
     if tar := _TAR.fullmatch(name):
         far = f"{float(tar[1]):g}"
         meaning = f"Share of the genuine pairs accepted where at most {100 * float(tar[1]):g} % of the impostors are."
-        found = Metric(f"TAR@{far}", f"TAR at FAR {far}", meaning)
-    if found is None:
-        found = metric(name)
-    return found._replace(short=f"{pairs} {found.short}", title=f"{found.title}, {pairs}")
+        return Metric(f"TAR@{far}", f"TAR at FAR {far}", meaning)
+    return PAIRS.get(name)
 
 
 def importance(name: str) -> tuple[int, int, str]:
@@ -225,7 +241,7 @@ def importance(name: str) -> tuple[int, int, str]:
     if "/" in plain:
         return _order_in_a_set(*plain.rsplit("/", 1))
     if plain not in METRICS:
-        return len(METRICS) + 1, 0, plain
+        return (0, _order_in_a_set("", plain)[1], "") if _of_pairs(plain) else (len(METRICS) + 1, 0, plain)
     return list(METRICS).index(plain) + (0 if METRICS[plain].digits else len(METRICS) + 2), 0, plain
 
 

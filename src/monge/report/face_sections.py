@@ -55,6 +55,7 @@ class FoldTable:
     names: list[str]
     rows: list[tuple[int, list[tuple[float, float] | None]]]
     means: list[tuple[float, float]]
+    on_grid: list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ def _fold_table(sets: tuple[StoredPairs, ...]) -> FoldTable:
     numbers = sorted({fold for found in by_set for fold in found})
     rows = [(fold, [found.get(fold) for found in by_set]) for fold in numbers]
     means = [(pairs.found.accuracy, pairs.found.accuracy_std) for pairs in sets]
-    return FoldTable([pairs.name for pairs in sets], rows, means)
+    on_grid = [(pairs.on_grid.accuracy, pairs.on_grid.accuracy_std) for pairs in sets]
+    return FoldTable([pairs.name for pairs in sets], rows, means, on_grid)
 
 
 def _operating_points(folder: Path, pairs: StoredPairs) -> list[tuple[str, OperatingPoint]]:

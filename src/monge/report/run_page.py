@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monge.report.classification_sections import classification_sections
+from monge.report.cross_modal_sections import cross_modal_sections
 from monge.report.curves import learning_curves
 from monge.report.definitions import HEADLINES, importance, metric
 from monge.report.embedding_sections import embedding_sections
@@ -75,6 +76,8 @@ def _own_sections(run: RunFolder) -> tuple[str, Mapping[str, object]]:
     """The template of this kind of run and what it prints beside what all runs have."""
     if run.classifies:
         return "classification_run.html", classification_sections(run)
+    if run.searches:
+        return "cross_modal_run.html", cross_modal_sections(run)
     if run.verifies:
         return "face_run.html", face_sections(run)
     return "embedding_run.html", embedding_sections(run)
@@ -89,8 +92,9 @@ def headline_numbers(records: Records, expected: Any) -> list[Number]:
     """
     final = records.last("test/")
     numbers = []
+    pairs = any(name.count("/") > 1 for name in final)
     for name in sorted(final, key=importance)[:_MOST_NUMBERS]:
-        found = metric(name)
+        found = metric(name, pairs=pairs)
         short, title = clean(found.short, 40), clean(found.title, 60)
         numbers.append(Number(short, title, found.definition, final[name], _expected(expected, name), found.digits))
     return numbers

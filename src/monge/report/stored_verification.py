@@ -54,8 +54,13 @@ class StoredPairs:
 
     @cached_property
     def found(self) -> Verification:
-        """The verdict of each fold by a threshold learned on the others."""
-        return verify(self.distances, self.same, self.folds)
+        """The verdict of each fold by the best threshold there is on the others."""
+        return verify(self.distances, self.same, self.folds, protocol="exact")
+
+    @cached_property
+    def on_grid(self) -> Verification:
+        """The same by the thresholds that InsightFace's program tries."""
+        return verify(self.distances, self.same, self.folds, protocol="insightface")
 
     @cached_property
     def limits(self) -> Tensor:
