@@ -74,9 +74,7 @@ def load_sketch_shapes(
         return synthetic_shrec("shrec13" if packaged else name, viewing)
     if packaged:
         if source != "packaged":
-            raise MongeError(
-                f"data.source: {name} is made of two packages, found {source!r}: give packaged or synthetic"
-            )
+            raise MongeError(f"data.source: found {source!r}, expected packaged or synthetic for {name}")
         return load_sketch_furniture(split or "model", viewing)
     # No package has it; to ask for its folder says so, and where it is to be had.
     folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
