@@ -240,7 +240,7 @@ class FeatureMapOTLoss(nn.Module):
         if self.solver.sweeps is None:  # then W(x, y) = W(y, x)
             first, second = torch.minimum(first, second), torch.maximum(first, second)
         count = len(sets.units)
-        pairs, places = (first * count + second).unique(return_inverse=True)
+        pairs, places = torch.unique(first * count + second, return_inverse=True)
         return map_distances(sets, pairs // count, pairs % count, self.solver).index_select(0, places)
 
     def _note(self, groups: HardGroups, positive: Tensor, negative: Tensor) -> None:
@@ -300,4 +300,5 @@ def feature_map_preset(name: OTFacePreset, quirks: Quirks = "corrected") -> Feat
 def _only_valid(groups: HardGroups) -> HardGroups:
     """Without padding; its length is read from the device."""
     count = int(groups.valid.sum())
-    return HardGroups(*(part[:count] for part in groups[:5]), groups.hard_pairs)
+    anchors, positives, negatives, violations, valid = (part[:count] for part in groups[:5])
+    return HardGroups(anchors, positives, negatives, violations, valid, groups.hard_pairs)

@@ -71,7 +71,7 @@ def map_distances(sets: TokenSets, first: Tensor, second: Tensor, solver: Solver
     if len(first) <= size:
         return _block(sets, first, second, solver)
     parts: list[Tensor] = []
-    for one, other in zip(first.split(size), second.split(size)):
+    for one, other in zip(torch.split(first, size), torch.split(second, size)):
         part: Tensor = checkpoint(_block, sets, one, other, solver, use_reentrant=False, preserve_rng_state=False)
         parts.append(part)
     return torch.cat(parts)

@@ -195,9 +195,9 @@ class _MarginCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
-        cosine, _, target, *_ = ctx.saved_tensors
+        cosine, labels, target, totals, t = ctx.saved_tensors
         with torch.no_grad():
-            gradients = _gradients(*ctx.saved_tensors, grads[0], ctx.scale, ctx.form)
+            gradients = _gradients(cosine, labels, target, totals, t, grads[0], ctx.scale, ctx.form)
         to_cosine, to_target = only_once(gradients, _TWICE, grads[0], cosine, target)
         return to_cosine, None, to_target, None, None, None
 

@@ -156,7 +156,7 @@ class OTFaceLoss(nn.Module):
         Raises:
             ValueError: Shapes or labels that do not fit, or feature maps that are missing.
         """
-        margin = self.softmax(embeddings, labels)
+        margin: Tensor = self.softmax(embeddings, labels)
         if self.weight == 0:
             self._last = (margin.detach(), torch.zeros_like(margin))
             return margin
@@ -166,7 +166,7 @@ class OTFaceLoss(nn.Module):
         if self.across_processes and several_processes():
             chosen, labels, feature_maps = (gather_samples(part) for part in (chosen, labels, feature_maps))
             mask = None if mask is None else gather_samples(mask)
-        transport = self.transport(chosen, labels, feature_maps, mask)
+        transport: Tensor = self.transport(chosen, labels, feature_maps, mask)
         self._last = (margin.detach(), transport.detach())
         return margin + self.weight * transport
 

@@ -101,9 +101,9 @@ def mean_sets(tokens: Tensor, mask: Tensor | None, members: Tensor) -> tuple[Ten
     chosen = members.to(tokens.dtype)  # (K, N)
     if mask is None:
         sums = chosen @ tokens.flatten(1)
-        return (sums / chosen.sum(1, keepdim=True).clamp_min(1.0)).unflatten(1, tokens.shape[1:]), None
+        return (sums / chosen.sum(1, keepdim=True).clamp_min(1.0)).reshape(-1, *tokens.shape[1:]), None
     counts = chosen @ mask.to(tokens.dtype)  # (K, P)
-    sums = (chosen @ torch.where(mask.unsqueeze(2), tokens, 0.0).flatten(1)).unflatten(1, tokens.shape[1:])
+    sums = (chosen @ torch.where(mask.unsqueeze(2), tokens, 0.0).flatten(1)).reshape(-1, *tokens.shape[1:])
     return sums / counts.clamp_min(1.0).unsqueeze(2), counts > 0
 
 

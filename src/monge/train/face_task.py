@@ -61,8 +61,9 @@ class FaceTask(Task[FaceSplits]):
 
     def figures(self) -> Mapping[str, Tensor | float]:
         """Terms of the loss, and figures on the hard groups of the last batch."""
-        maps = isinstance(self.loss, OTFaceLoss) and self.loss.weight > 0
-        terms: Mapping[str, Tensor] = self.loss.diagnostics()._asdict() if maps else getattr(self.loss, "terms", {})
+        terms: Mapping[str, Tensor] = getattr(self.loss, "terms", {})
+        if isinstance(self.loss, OTFaceLoss) and needs_maps(self.loss):
+            terms = self.loss.diagnostics()._asdict()
         return {f"train/{name}": float(value) for name, value in terms.items() if bool(value.isfinite())}
 
     @property
@@ -98,7 +99,7 @@ class FaceTask(Task[FaceSplits]):
         shape = self._shape_of_a_map(pairs)
         if maps_fit(len(pairs.images), shape):
             flat = outputs_of(self, pairs.images, forward=lambda inputs: self.maps(inputs).flatten(1))
-            maps = flat.half().unflatten(1, shape)
+            maps = flat.half().reshape(-1, *shape)
         return Measured(pairs, embeddings, maps)
 
     @torch.no_grad()

@@ -77,8 +77,14 @@ def _pairs(data: PairData, progress: bool) -> CrossModalSplits:
 
 def _faces(data: FaceData, progress: bool) -> FaceSplits:
     """Identities, and pairs of pictures of others."""
-    given = {"size": data.image_size, "val_identities": data.val_identities, "pairs": data.pairs}
-    return load_faces(data.name, data.source, progress=say if progress else _unsaid, **given)
+    return load_faces(
+        data.name,
+        data.source,
+        size=data.image_size,
+        pairs=data.pairs,
+        val_identities=data.val_identities,
+        progress=say if progress else _unsaid,
+    )
 
 
 def _unsaid(sentence: str) -> None:
