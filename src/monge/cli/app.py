@@ -14,6 +14,7 @@ from monge.cli.evaluate import evaluate
 from monge.cli.recipes import recipes
 from monge.cli.render import render
 from monge.cli.report import report
+from monge.cli.search import search
 from monge.cli.train import train
 from monge.errors import MongeError
 
@@ -35,6 +36,7 @@ app.command()(evaluate)
 app.command()(render)
 app.command()(report)
 app.command()(compare)
+app.command()(search)
 app.command()(doctor)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -43,6 +44,19 @@ def thumbnail(image: Tensor, limit: int = 64) -> str:
     return data_uri(_png(_shrunk(image, limit)))
 
 
+def save_picture(image: Tensor, path: Path) -> None:
+    """Writes one picture as a PNG file, pixel for pixel.
+
+    Args:
+        image: uint8 ``(C, H, W)`` with one or three channels.
+        path: The file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.write_bytes(_png(_image(image)))
+
+
 def is_tiny(image: Tensor) -> bool:
     """Whether a picture ``(C, H, W)`` is small enough to be shown with sharp pixels.
 
@@ -77,6 +91,27 @@ def sprite(images: Tensor) -> tuple[str, int, int]:
     for i, tile in enumerate(tiles):
         sheet.paste(tile, (i % columns * side, i // columns * side))
     return data_uri(_png(sheet if sheet.mode == "L" else sheet.quantize(256))), side, columns
+
+
+def view_strip(views: Tensor, limit: int = 64) -> str:
+    """Views of one object side by side in one picture, as a data URI.
+
+    Args:
+        views: uint8 ``(V, C, H, W)``.
+        limit: Longest side of a view in pixels.
+
+    Example:
+        >>> import torch
+        >>> view_strip(torch.zeros(3, 1, 28, 28, dtype=torch.uint8))[:22]
+        'data:image/png;base64,'
+    """
+    image_module = require("PIL.Image", extra="train", purpose="the pictures of a report")
+    tiles = [_shrunk(view, limit) for view in views]
+    width, height = tiles[0].size
+    sheet = image_module.new(tiles[0].mode, (width * len(tiles), height))
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, (i * width, 0))
+    return data_uri(_png(sheet if sheet.mode == "L" else sheet.quantize(128)))
 
 
 def colour_image(pixels: Tensor) -> str:
