@@ -227,17 +227,28 @@ class CrossModalBatchwiseOTLoss(nn.Module):
         """
         return {name: _batchwise(problem).diagnostics() for name, problem in self.problems.items()}
 
-    def _side(self, embeddings: Tensor, labels: Tensor) -> _Side:
-        """Embeddings whose squared distances are the costs that the settings ask for."""
-        places = torch.arange(len(embeddings), device=embeddings.device)
+    def scaled(self, embeddings: Tensor) -> Tensor:
+        """Embeddings whose squared distances are the costs that the settings ask for, ``(K, D)``.
+
+        Args:
+            embeddings: ``(K, D)`` of either modality.
+
+        Example:
+            >>> CrossModalBatchwiseOTLoss(metric="cosine").scaled(torch.tensor([[3.0, 0.0]]))
+            tensor([[0.7071, 0.0000]])
+        """
         if self.metric == "sqeuclidean" and self.log_temperature is None and self.temperature == 1.0:
-            return _Side(embeddings, labels.to(embeddings.device), places)
+            return embeddings
         full = embeddings if embeddings.itemsize >= 4 else embeddings.float()  # (K, D)
         if self.metric == "cosine":  # |x - y|^2 = 1 - cos for vectors of length sqrt(1/2)
             full = math.sqrt(0.5) * functional.normalize(full, dim=1, eps=1e-6)
         log_temperature = math.log(self.temperature) if self.log_temperature is None else self.log_temperature
         scale = torch.exp(torch.as_tensor(-0.5 * log_temperature, device=full.device)).to(full.dtype)
-        return _Side(scale * full, labels.to(embeddings.device), places)
+        return scale * full
+
+    def _side(self, embeddings: Tensor, labels: Tensor) -> _Side:
+        places = torch.arange(len(embeddings), device=embeddings.device)
+        return _Side(self.scaled(embeddings), labels.to(embeddings.device), places)
 
     def _problem(self, name: str, one: _Side, other: _Side | None, ignored: Tensor | None) -> Tensor:
         problem = _batchwise(self.problems[name])

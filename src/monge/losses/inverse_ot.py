@@ -73,7 +73,7 @@ def inverse_ot_loss(
     if constraint == "row":
         return _row_loss(scaled, target, counted, kl_weight, rince)
     a, b = _weights(target, counted, constraint)
-    rule = Rule(constraint, {"unbalanced": rho, "partial": mass}.get(constraint, math.inf), tol)
+    rule = _rule(constraint, rho, mass, tol)
     wanted = mass * target if constraint == "partial" else target
     plan, optimum = solve(_allowed(scaled, counted, a, b), a, b, rule, warm)
     parts = []
@@ -96,7 +96,7 @@ def _check(constraint: str, rince: Rince | None) -> None:
 
 def _row_loss(scaled: Tensor, target: Tensor, counted: Tensor | None, kl_weight: float, rince: Rince | None) -> Tensor:
     rows = target.sum(1)  # (N,)
-    logits = -scaled if counted is None else (-scaled).masked_fill(~counted & (rows > 0).unsqueeze(1), -torch.inf)
+    logits = _logits(scaled, target, counted)
     parts = []
     if kl_weight:
         with torch.no_grad():
@@ -108,6 +108,17 @@ def _row_loss(scaled: Tensor, target: Tensor, counted: Tensor | None, kl_weight:
     if rince is not None:
         parts.append(rince_of_plan(rows.unsqueeze(1) * logits.softmax(1), target, rows, None, rince))
     return torch.stack(parts).sum()
+
+
+def _logits(scaled: Tensor, target: Tensor, counted: Tensor | None) -> Tensor:
+    """What a row chooses by; a row without a target keeps all its finite costs."""
+    if counted is None:
+        return -scaled
+    return (-scaled).masked_fill(~counted & (target.sum(1, keepdim=True) > 0), -torch.inf)
+
+
+def _rule(constraint: Constraint, rho: float, mass: float, tol: float) -> Rule:
+    return Rule(constraint, {"unbalanced": rho, "partial": mass}.get(constraint, math.inf), tol)
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
@@ -261,6 +272,39 @@ class InverseOTLoss(nn.Module):
             return value
         turned = None if ignore is None else ignore.mT
         return 0.5 * (value + self._loss(scaled.mT, target_of_queries(positive.mT, scaled.dtype), turned))
+
+    @torch.no_grad()
+    def couplings(
+        self,
+        x_emb: Tensor,
+        y_emb: Tensor,
+        x_labels: Tensor | None = None,
+        y_labels: Tensor | None = None,
+        *,
+        ignore: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The plan of a batch and the coupling that is wanted of it, each ``(N, M)``, to be looked at.
+
+        For ``"row"`` those of the queries; arguments as in `forward`.
+
+        Example:
+            >>> plan, wanted = InverseOTLoss(epsilon=0.5).couplings(torch.eye(2), torch.eye(2))
+            >>> plan
+            tensor([[0.4404, 0.0596],
+                    [0.0596, 0.4404]])
+        """
+        positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
+        scaled = self.scaled_cost(x_emb, y_emb)  # (N, M)
+        counted = None if ignore is None else ~ignore.to(scaled.device, torch.bool)
+        if self.constraint == "row":
+            target = target_of_queries(positive, scaled.dtype)
+            logits = _logits(scaled, target, counted)
+            return target.sum(1, keepdim=True) * logits.softmax(1), target
+        target = target_of_both(positive, scaled.dtype)
+        a, b = _weights(target, counted, self.constraint)
+        rule = _rule(self.constraint, self.rho, self.mass, self.tol)
+        plan = solve(_allowed(scaled, counted, a, b), a, b, rule).plan
+        return plan, self.mass * target if self.constraint == "partial" else target
 
     def scaled_cost(self, x_emb: Tensor, y_emb: Tensor) -> Tensor:
         """Costs over epsilon, ``(N, M)``, float32 or float64; half precision is computed in float32."""

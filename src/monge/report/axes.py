@@ -203,13 +203,13 @@ class Frame:
             class_="chart",
         )
 
-    def grid(self, x: Scale, y: Scale | None) -> Markup:
-        """Grid lines and tick labels of a chart whose scales are ``x`` and ``y`` (``None``: no horizontal lines)."""
+    def grid(self, x: Scale | None, y: Scale | None) -> Markup:
+        """Grid lines and tick labels of a chart whose scales are ``x`` and ``y`` (``None``: no lines of that one)."""
         parts = []
         for at, text in y.labelled() if y else []:
             parts.append(tag("line", x1=self.left, x2=self.right, y1=at, y2=at, class_="grid"))
             parts.append(tag("text", text, x=self.left - 7, y=at + 4, text_anchor="end", class_="tick"))
-        for at, text in x.labelled():
+        for at, text in x.labelled() if x else []:
             parts.append(tag("line", x1=at, x2=at, y1=self.top, y2=self.bottom, class_="grid faint"))
             parts.append(tag("text", text, x=at, y=self.bottom + 17, text_anchor="middle", class_="tick"))
         parts.append(tag("line", x1=self.left, x2=self.right, y1=self.bottom, y2=self.bottom, class_="axis"))

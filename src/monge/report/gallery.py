@@ -16,11 +16,19 @@ _GROUPS = (("Worst", 4), ("Median", 3), ("Best", 2))
 
 @dataclass(frozen=True)
 class Picture:
-    """One item as it is shown: a data URI (empty if the run stored no pictures), its class, sharp pixels or not."""
+    """One item as it is shown.
+
+    Args:
+        uri: Its picture as a data URI, or its views side by side in one; empty if the run stored none.
+        name: Its class, or what it says.
+        tiny: Whether it is shown with sharp pixels.
+        views: How many views the picture holds.
+    """
 
     uri: str
     name: str
     tiny: bool
+    views: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -48,21 +49,28 @@ def colour_ramp(shares: Tensor) -> Tensor:
     return (encoded * 255).round().to(torch.uint8)
 
 
-def plan_picture(times_uniform: Tensor, counted: Tensor, groups: list[tuple[str, int]]) -> Markup:
+def plan_picture(
+    times_uniform: Tensor,
+    counted: Tensor,
+    groups: list[tuple[str, int]],
+    columns: list[tuple[str, int]] | None = None,
+    labels: tuple[str, str] = ("item", "item"),
+) -> Markup:
     """The plan with its colour scale.
 
     Args:
-        times_uniform: Weight of every pair over that of a uniform plan, ``(N, N)``, rows and columns sorted by class.
-        counted: Pairs that belong to the problem, bool ``(N, N)``; the others stay blank.
+        times_uniform: Weight of every pair over that of a uniform plan, ``(N, M)``, rows and columns sorted by class.
+        counted: Pairs that belong to the problem, bool ``(N, M)``; the others stay blank.
         groups: Class name and number of rows of each block, in order.
+        columns: The same of the columns; ``None``: as the rows.
+        labels: What a row and a column are.
 
     Example:
         >>> svg = plan_picture(torch.ones(2, 2), ~torch.eye(2, dtype=torch.bool), [("a", 1), ("b", 1)])
         >>> svg.count("<image"), svg.count("axis-label")
         (2, 2)
     """
-    n = len(times_uniform)
-    label = "item, grouped by class"
+    row_label, column_label = (f"{name}, grouped by class" for name in labels)
     # Above its 99.5th percentile the scale ends: one extreme pair must not darken all the others.
     top = _round_down(max(float(times_uniform[counted].quantile(0.995)), 2.0))
     pixels = colour_ramp((times_uniform / top).clamp(0, 1))
@@ -73,11 +81,12 @@ def plan_picture(times_uniform: Tensor, counted: Tensor, groups: list[tuple[str,
         tag("text", "Transport plan of one batch", x=0, y=16, class_="chart-title"),
         tag("rect", x=_LEFT, y=_TOP, width=_SIDE, height=_SIDE, class_="cell"),
         _image(colour_image(opaque), _LEFT, _TOP, _SIDE, _SIDE),
-        _blocks(groups, n),
-        tag("text", label, x=_LEFT + _SIDE / 2, y=_TOP + _SIDE + 42, **_MIDDLE, class_="axis-label x"),
+        _row_blocks(groups),
+        _column_blocks(columns or groups),
+        tag("text", column_label, x=_LEFT + _SIDE / 2, y=_TOP + _SIDE + 42, **_MIDDLE, class_="axis-label x"),
         tag(
             "text",
-            label,
+            row_label,
             transform=f"translate(12 {_TOP + _SIDE / 2:.1f}) rotate(-90)",
             **_MIDDLE,
             class_="axis-label y",
@@ -94,24 +103,39 @@ def _image(uri: str, x: float, y: float, width: float, height: float) -> Markup:
     return tag("image", href=uri, x=x, y=y, width=width, height=height, preserveAspectRatio="none", class_="sharp")
 
 
-def _blocks(groups: list[tuple[str, int]], n: int) -> Markup:
-    """Thin lines between the classes and their names, as many as fit."""
-    parts, start = [], 0
-    longest = max(len(clean(name, 7)) for name, _ in groups)
-    room = 7.0 * longest + 6
-    every_x, every_y = (math.ceil(len(groups) * size / _SIDE) for size in (room, 14.0))
-    for i, (name, count) in enumerate(groups):
-        at, middle = _SIDE * start / n, _SIDE * (start + count / 2) / n
+def _row_blocks(groups: list[tuple[str, int]]) -> Markup:
+    """Thin lines between the classes of the rows and their names, as many as fit."""
+    parts = []
+    every = math.ceil(len(groups) * 14.0 / _SIDE)
+    for i, (name, start, middle) in enumerate(_placed(groups)):
+        at = _TOP + start
         if i:
-            parts.append(tag("line", x1=_LEFT + at, x2=_LEFT + at, y1=_TOP, y2=_TOP + _SIDE, class_="block-line"))
-            parts.append(tag("line", x1=_LEFT, x2=_LEFT + _SIDE, y1=_TOP + at, y2=_TOP + at, class_="block-line"))
-        text = clean(name, 7)
-        if i % every_x == 0:
-            parts.append(tag("text", text, x=_LEFT + middle, y=_TOP + _SIDE + 17, **_MIDDLE, class_="tick"))
-        if i % every_y == 0:
-            parts.append(tag("text", text, x=_LEFT - 6, y=_TOP + middle + 4, text_anchor="end", class_="tick"))
-        start += count
+            parts.append(tag("line", x1=_LEFT, x2=_LEFT + _SIDE, y1=at, y2=at, class_="block-line"))
+        if i % every == 0:
+            parts.append(tag("text", name, x=_LEFT - 6, y=_TOP + middle + 4, text_anchor="end", class_="tick"))
     return join(parts)
+
+
+def _column_blocks(groups: list[tuple[str, int]]) -> Markup:
+    """The same for the columns."""
+    parts = []
+    room = 7.0 * max(len(clean(name, 7)) for name, _ in groups) + 6
+    every = math.ceil(len(groups) * room / _SIDE)
+    for i, (name, start, middle) in enumerate(_placed(groups)):
+        at = _LEFT + start
+        if i:
+            parts.append(tag("line", x1=at, x2=at, y1=_TOP, y2=_TOP + _SIDE, class_="block-line"))
+        if i % every == 0:
+            parts.append(tag("text", name, x=_LEFT + middle, y=_TOP + _SIDE + 17, **_MIDDLE, class_="tick"))
+    return join(parts)
+
+
+def _placed(groups: list[tuple[str, int]]) -> Iterator[tuple[str, float, float]]:
+    """Short name, start and middle of each block, in chart units."""
+    total, start = sum(count for _, count in groups), 0
+    for name, count in groups:
+        yield clean(name, 7), _SIDE * start / total, _SIDE * (start + count / 2) / total
+        start += count
 
 
 def _round_down(value: float) -> float:

@@ -55,6 +55,7 @@ class PlanSection:
         facts: ``(name, value, meaning)`` of every diagnostic.
         batch: Which batch this is, in words.
         parameters: Loss parameters it was computed with.
+        part: What the part of a pair is a share of.
     """
 
     chart: Markup
@@ -63,6 +64,7 @@ class PlanSection:
     facts: list[tuple[str, str, str]]
     batch: str
     parameters: str
+    part: str = "of the loss"
 
 
 def plan_section(items: StoredEmbeddings, loss: Mapping[str, Any], sampler: Mapping[str, Any]) -> PlanSection | str:

@@ -100,8 +100,15 @@ document.querySelectorAll("svg.chart").forEach((chart) => {
       context.beginPath();
       shapes[shapeOf(p[2])](x, y, i === near ? radius * 2 : radius);
       context.globalAlpha = picked.size && !picked.has(p[2]) ? 0.08 : 0.8;
-      context.fillStyle = inks[p[2]];
-      context.fill();
+      // Of two modalities the second is drawn as outlines.
+      if (p[3]) {
+        context.strokeStyle = inks[p[2]];
+        context.lineWidth = 1.6;
+        context.stroke();
+      } else {
+        context.fillStyle = inks[p[2]];
+        context.fill();
+      }
     });
     context.globalAlpha = 1;
     names();

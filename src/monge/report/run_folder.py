@@ -11,6 +11,7 @@ from typing import Any
 
 from monge.errors import RunError
 from monge.extras import require
+from monge.report.stored_cross_modal import StoredCrossModal, is_cross_modal, load_cross_modal
 from monge.report.stored_embeddings import StoredEmbeddings, load_embeddings
 from monge.report.stored_ground import StoredGround, load_ground
 from monge.report.stored_predictions import StoredPredictions, load_predictions
@@ -67,6 +68,7 @@ class RunFolder:
         ground: The ground distance of its loss, or the sentence that says why there is none.
         classifies: Whether it is the run of a classifier.
         verifies: Whether it is a run on faces, measured on pairs.
+        searches: Whether it is a run on two modalities.
         problems: One sentence for every piece that is missing or broken.
     """
 
@@ -75,10 +77,11 @@ class RunFolder:
     recipe_text: str
     records: Records
     environment: Mapping[str, Any]
-    results: StoredEmbeddings | StoredPredictions | StoredVerification | str
+    results: StoredEmbeddings | StoredPredictions | StoredVerification | StoredCrossModal | str
     ground: StoredGround | str
     classifies: bool
     verifies: bool
+    searches: bool
     problems: tuple[str, ...]
 
     def setting(self, *keys: str) -> Any:
@@ -112,8 +115,9 @@ def read_run(path: Path) -> RunFolder:
     records = read_records(path / "metrics.jsonl")
     environment, environment_problem = _read_environment(path / "environment.json")
     classifies = recipe.get("task") == "classification" or (path / "predictions.safetensors").exists()
+    searches = recipe.get("task") == "cross-modal" or is_cross_modal(path / "embeddings.safetensors")
     verifies = recipe.get("task") == "face" or (path / "verification.safetensors").exists()
-    results: StoredEmbeddings | StoredPredictions | StoredVerification | str
+    results: StoredEmbeddings | StoredPredictions | StoredVerification | StoredCrossModal | str
     ground: StoredGround | str = _NO_GROUND
     if classifies:
         results = load_predictions(path / "predictions.safetensors")
@@ -122,6 +126,8 @@ def read_run(path: Path) -> RunFolder:
             ground = load_ground(path / "ground.safetensors")
     elif verifies:
         results = load_verification(path / "verification.safetensors")
+    elif searches:
+        results = load_cross_modal(path / "embeddings.safetensors")
     else:
         results = load_embeddings(path / "embeddings.safetensors")
     problems = [recipe_problem, records.problem, environment_problem]
@@ -138,6 +144,7 @@ def read_run(path: Path) -> RunFolder:
         ground,
         classifies,
         verifies,
+        searches,
         tuple(text for text in problems if text),
     )
 

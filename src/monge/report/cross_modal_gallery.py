@@ -1,0 +1,175 @@
+"""Queries of a cross-modal run with what they find: hits and misses, drawings beside turning shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from monge.report.cross_modal_search import Search
+from monge.report.gallery import Hit, Picture
+from monge.report.stored_cross_modal import StoredCrossModal, StoredSide
+from monge.report.thumbnails import is_tiny, thumbnail, view_strip
+
+_GROUPS = (("Worst", 4), ("Median", 3), ("Best", 3))
+_WORST_CLASSES = 5
+_MISTAKES = 3
+
+
+@dataclass(frozen=True)
+class CrossQuery:
+    """A query with what it finds.
+
+    Args:
+        group: Among the worst, median or best.
+        picture: The query.
+        name: Its class; empty where labels name pairs.
+        text: What it says; empty for pictures.
+        score: Its average precision or rank in words.
+        hits: Items found, nearest first.
+    """
+
+    group: str
+    picture: Picture
+    name: str
+    text: str
+    score: str
+    hits: list[Hit]
+
+
+@dataclass(frozen=True)
+class WorstClass:
+    """A class whose queries find little: what is found in its place, and one of its queries."""
+
+    name: str
+    precision: float
+    queries: int
+    taken_for: list[tuple[str, int]]
+    example: CrossQuery
+
+
+def shown(side: StoredSide, index: int, name: str) -> Picture:
+    """One stored item as a picture of the page, all its views if it has any.
+
+    Args:
+        side: The side it is of.
+        index: Which item.
+        name: Its class or what it says.
+    """
+    views = side.strip(index)
+    if views is None:
+        return Picture("", name, False)
+    uri = thumbnail(views[0]) if len(views) == 1 else view_strip(views)
+    return Picture(uri, name, is_tiny(views[0]), len(views))
+
+
+def cross_modal_gallery(items: StoredCrossModal, found: Search) -> list[CrossQuery]:
+    """Worst, median and best queries: by average precision, of pairs by rank; median and best from several classes.
+
+    Args:
+        items: What the run stored.
+        found: One direction of the search.
+    """
+    rows = found.answerable
+    if not len(rows):
+        return []
+    worse = found.ranks if items.paired else -found.precision
+    order = rows[worse[rows].argsort(stable=True, descending=True)]
+    middle = (worse[order] - worse[order].median()).abs().argsort(stable=True)
+    wanted = {"Worst": order, "Median": order[middle], "Best": order.flip(0)}
+    taken: set[int] = set()
+    made = []
+    for group, count in _GROUPS:
+        for row in _spread(wanted[group], found.asking.labels[found.queries], count, taken):
+            taken.add(row)
+            made.append(query_of(items, found, row, group))
+    return made
+
+
+def query_of(items: StoredCrossModal, found: Search, row: int, group: str = "") -> CrossQuery:
+    """One query of a search as it is shown."""
+    index = int(found.queries[row])
+    label = int(found.asking.labels[index])
+    hits = []
+    for j, distance in zip(found.nearest[row].tolist(), found.distances[row].tolist()):
+        picture = shown(found.asked, j, name_of(items, found.asked, j))
+        hits.append(Hit(picture, int(found.asked.labels[j]) == label, distance))
+    score = f"rank {float(found.ranks[row]):.4g}" if items.paired else f"AP {float(found.precision[row]):.3f}"
+    name = "" if items.paired else items.classes[label]
+    text = found.asking.text(index)
+    return CrossQuery(group, shown(found.asking, index, name or text), name, text, score, hits)
+
+
+def name_of(items: StoredCrossModal, side: StoredSide, index: int) -> str:
+    """Class of an item; of pairs what it says, or the number of its pair."""
+    if not items.paired:
+        return items.classes[int(side.labels[index])]
+    return side.text(index) or f"{side.name} {items.classes[int(side.labels[index])]}"
+
+
+def worst_classes(items: StoredCrossModal, found: Search) -> list[WorstClass]:
+    """The classes of lowest mean average precision, each with its most usual query.
+
+    Args:
+        items: What the run stored.
+        found: The search of the queries.
+    """
+    rows = found.answerable
+    labels = found.asking.labels[found.queries]
+    by_class = {c: rows[labels[rows] == c] for c in labels[rows].unique().tolist()}
+    means = {c: float(found.precision[own].mean()) for c, own in by_class.items()}
+    made = []
+    for c in sorted(means, key=lambda c: means[c])[:_WORST_CLASSES]:
+        own = by_class[c]
+        usual = own[(found.precision[own] - means[c]).abs().argmin()]
+        first = found.asked.labels[found.nearest[own, 0]]
+        wrong, counts = first[first != c].unique(return_counts=True)
+        order = counts.argsort(descending=True, stable=True)[:_MISTAKES]
+        taken_for = [(items.classes[int(wrong[k])], int(counts[k])) for k in order.tolist()]
+        made.append(WorstClass(items.classes[c], means[c], len(own), taken_for, query_of(items, found, int(usual))))
+    return made
+
+
+def class_precision(items: StoredCrossModal, found: Search) -> list[tuple[str, float, int]]:
+    """Name, mean average precision and number of queries of every class, best first."""
+    rows = found.answerable
+    labels = found.asking.labels[found.queries][rows]
+    made = []
+    for c in labels.unique().tolist():
+        of_class = found.precision[rows][labels == c]
+        made.append((items.classes[c], float(of_class.mean()), len(of_class)))
+    return sorted(made, key=lambda entry: -entry[1])
+
+
+def _spread(rows: Tensor, labels: Tensor, count: int, taken: set[int]) -> list[int]:
+    """The first ``count`` rows not taken yet, at first one a label."""
+    free = [row for row in rows.tolist() if row not in taken]
+    by_label: dict[int, int] = {}
+    for row in free:
+        by_label.setdefault(int(labels[row]), row)
+    first = list(by_label.values())[:count]
+    chosen = set(first)
+    return first + [row for row in free if row not in chosen][: count - len(first)]
+
+
+def joint_pictures(items: StoredCrossModal, chosen: tuple[Tensor, Tensor], size: int = 32) -> Tensor | None:
+    """Small pictures of some items of both sides in one tensor, ``(K + L, C, S, S)``; ``None`` without any.
+
+    Args:
+        items: What the run stored.
+        chosen: Indices ``(K,)`` of queries and ``(L,)`` of gallery items.
+        size: Side S in pixels.
+    """
+    parts = [side.pictures(rows) for side, rows in zip(items.sides(), chosen)]
+    channels = max((part.shape[1] for part in parts if part is not None), default=0)
+    if not channels:
+        return None
+    made = []
+    for part, rows in zip(parts, chosen):
+        if part is None:
+            made.append(torch.zeros(len(rows), channels, size, size, dtype=torch.uint8))
+            continue
+        small = torch.nn.functional.interpolate(part.float(), (size, size), mode="bilinear", antialias=True)
+        made.append(small.round().clamp(0, 255).to(torch.uint8).expand(-1, channels, -1, -1))
+    return torch.cat(made)
