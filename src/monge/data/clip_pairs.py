@@ -138,7 +138,6 @@ def _text(name: str, asked: list[Caption], place: Path, options: FeatureOptions,
         width = queries.width
     else:
         read = read_caption_features(path, flaws, length=None if options.tokens != "mean" else "mean")
-        _check_counts(asked, read, flaws)
         rows = [_of_caption(caption, read, options.tokens) for caption in asked]
         width = read.width
     if not any(row is not None for row in rows):
@@ -163,17 +162,6 @@ def _of_caption(caption: Caption, read: CaptionFeatures, tokens: Many) -> ClipRo
     if tokens == "mean":
         return whole.mean(0, keepdims=True) if len(whole) > 1 else whole
     return whole[:tokens]
-
-
-def _check_counts(asked: list[Caption], read: CaptionFeatures, flaws: Flaws) -> None:
-    """Features of more captions than there are belong to other captions."""
-    last: dict[str, int] = {}
-    for caption in asked:
-        last[caption.clip] = max(last.get(caption.clip, 0), *caption.numbers)
-    for one, most in last.items():
-        if one in read.rows and len(read.rows[one]) <= most:
-            found = f"features of {len(read.rows[one])} captions of {shown(one)!r}"
-            flaws.note("clips with too few features of captions", read.path, "", found, f"at least {most + 1}")
 
 
 def _encoded(name: str, asked: list[Caption], options: FeatureOptions) -> _Side:
