@@ -40,7 +40,7 @@ class CrossQuery:
 
 @dataclass(frozen=True)
 class WorstClass:
-    """A class whose queries find little: what is found in its place, and one of its queries."""
+    """A class whose queries find little: what is found in its place, and a query just below its mean."""
 
     name: str
     precision: float
@@ -60,7 +60,8 @@ def shown(side: StoredSide, index: int, name: str) -> Picture:
     views = side.strip(index)
     if views is None:
         return Picture("", name, False)
-    uri = thumbnail(views[0]) if len(views) == 1 else view_strip(views)
+    # The second view of many is a half profile, which says more than the front that comes first.
+    uri = thumbnail(views[0]) if len(views) == 1 else view_strip(views.roll(-1, 0))
     return Picture(uri, name, is_tiny(views[0]), len(views))
 
 
@@ -109,7 +110,7 @@ def name_of(items: StoredCrossModal, side: StoredSide, index: int) -> str:
 
 
 def worst_classes(items: StoredCrossModal, found: Search) -> list[WorstClass]:
-    """The classes of lowest mean average precision, each with its most usual query.
+    """The classes of lowest mean average precision, each with the best of its queries that are not above that mean.
 
     Args:
         items: What the run stored.
@@ -117,14 +118,15 @@ def worst_classes(items: StoredCrossModal, found: Search) -> list[WorstClass]:
     """
     rows = found.answerable
     labels = found.asking.labels[found.queries]
-    by_class = {c: rows[labels[rows] == c] for c in labels[rows].unique().tolist()}
+    by_class = {c: rows[labels[rows] == c] for c in torch.unique(labels[rows]).tolist()}
     means = {c: float(found.precision[own].mean()) for c, own in by_class.items()}
     made = []
     for c in sorted(means, key=lambda c: means[c])[:_WORST_CLASSES]:
         own = by_class[c]
-        usual = own[(found.precision[own] - means[c]).abs().argmin()]
+        below = own[found.precision[own] <= means[c] + 1e-9]
+        usual = below[found.precision[below].argmax()]
         first = found.asked.labels[found.nearest[own, 0]]
-        wrong, counts = first[first != c].unique(return_counts=True)
+        wrong, counts = torch.unique(first[first != c], return_counts=True)
         order = counts.argsort(descending=True, stable=True)[:_MISTAKES]
         taken_for = [(items.classes[int(wrong[k])], int(counts[k])) for k in order.tolist()]
         made.append(WorstClass(items.classes[c], means[c], len(own), taken_for, query_of(items, found, int(usual))))
@@ -136,7 +138,7 @@ def class_precision(items: StoredCrossModal, found: Search) -> list[tuple[str, f
     rows = found.answerable
     labels = found.asking.labels[found.queries][rows]
     made = []
-    for c in labels.unique().tolist():
+    for c in torch.unique(labels).tolist():
         of_class = found.precision[rows][labels == c]
         made.append((items.classes[c], float(of_class.mean()), len(of_class)))
     return sorted(made, key=lambda entry: -entry[1])

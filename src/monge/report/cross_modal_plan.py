@@ -60,9 +60,10 @@ def cross_modal_plan(items: StoredCrossModal, loss: Mapping[str, Any], sampler: 
     solved = _solve(module, items, *batch)
     if solved is None:
         return f"The loss of this run ({clean(name)}) has no transport plan."
-    sides = [_groups(items, side.labels[rows]) for side, rows in zip(items.sides(), batch)]
+    rows, columns = (_groups(items, side.labels[chosen]) for side, chosen in zip(items.sides(), batch))
     times = solved.plan * solved.plan.numel()
-    chart = plan_picture(times, torch.ones_like(solved.same), *sides, labels=(items.query.name, items.gallery.name))
+    names = (items.query.name, items.gallery.name)
+    chart = plan_picture(times, torch.ones_like(solved.same), rows, columns, labels=names)
     pairs = _Pairs(items, batch, solved, times)
     parameters = ", ".join(f"{key} {value}" for key, value in loss.items() if key != "name") or "the loss's defaults"
     trained = ", temperature as it began" if any(True for _ in module.parameters()) else ""
@@ -72,9 +73,9 @@ def cross_modal_plan(items: StoredCrossModal, loss: Mapping[str, Any], sampler: 
         pairs.heaviest(same=False),
         solved.facts,
         f"{len(batch[0])} × {items.query.name} and {len(batch[1])} × {items.gallery.name} of the test part, "
-        f"{len(sides[0])} {'pairs' if items.paired else 'classes'}, drawn with seed 0",
-        (", ".join(f"{key} {value}" for key, value in loss.items() if key != "name") or "the loss's defaults")
-        + trained,
+        f"{len(rows)} {'pairs' if items.paired else 'classes'}, drawn with seed 0",
+        parameters + trained,
+        solved.part,
     )
 
 
@@ -86,7 +87,7 @@ def _batch(items: StoredCrossModal, sampler: Mapping[str, Any]) -> tuple[Tensor,
     )
     each = [min(count, _MOST_ITEMS // 2) for count in (queries, gallery)]
     classes = max(1, min(classes, _MOST_ITEMS // max(each)))
-    common = items.query.labels[torch.isin(items.query.labels, items.gallery.labels)].unique()
+    common = torch.unique(items.query.labels[torch.isin(items.query.labels, items.gallery.labels)])
     if not len(common):
         return None
     drawn = torch.randperm(len(common), generator=torch.Generator().manual_seed(0))[:classes]
@@ -120,7 +121,8 @@ def _solve(module: nn.Module, items: StoredCrossModal, rows: Tensor, columns: Te
         plan, target = module.couplings(x, y, lx, ly)
         same = lx.unsqueeze(1) == ly
         # What each pair contributes to the gradient is how far the plan is from the wanted coupling there.
-        return _Solved(plan, (plan - target).abs(), same, _coupling_facts(plan, target, same), "of the mass out of place")
+        facts = _coupling_facts(plan, target, same)
+        return _Solved(plan, (plan - target).abs(), same, facts, "of the mass out of place")
     return None
 
 

@@ -86,8 +86,8 @@ def _recall_charts(items: StoredCrossModal, distance: Distance, found: Search) -
     given = (query.vectors[rows], gallery.vectors, query.labels[rows], gallery.labels)
     twenty, eleven = (recall_curve(*given, points=points, distance=distance) for points in (20, 11))
     lines = [
-        Series("20 points, linear between hits", twenty.recall.tolist(), twenty.precision.tolist()),
-        Series("11 points, best at that recall or beyond", eleven.recall.tolist(), eleven.precision.tolist()),
+        Series("at 20 points", twenty.recall.tolist(), twenty.precision.tolist()),
+        Series("at 11 points", eleven.recall.tolist(), eleven.precision.tolist()),
     ]
     return [line_chart("Precision against recall", "recall", "mean precision", lines)]
 

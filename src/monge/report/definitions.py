@@ -60,6 +60,11 @@ METRICS: dict[str, Metric] = {
     "map_20pt": Metric(
         "mAP 20 pt", "20-point mAP", "Mean precision at the recalls 5 %, 10 %, …, 100 %, interpolated linearly."
     ),
+    "geometric_mean": Metric(
+        "geometric mean",
+        "Geometric mean of recalls",
+        "That of the recalls at 1, 5 and 10, mean of both directions.",
+    ),
     "accuracy": Metric("accuracy", "Accuracy", "Share of the items whose class is predicted exactly."),
     "mae": Metric(
         "MAE",
@@ -170,12 +175,14 @@ PAIRS: dict[str, Metric] = {
 
 HEADLINES = {
     "map": (("map", "nn", "knn", "svm", "ft", "dcg", "r_precision", "recall_at_1"), 4),
+    "geometric_mean": (("geometric_mean", "q2g_r1", "q2g_r10", "q2g_medr", "g2q_r1", "g2q_r10", "g2q_medr"), 7),
     "mae": (("accuracy", "mae", "qwk", "within_one", "rps"), 5),
     "accuracy": (("accuracy", "mean_class_accuracy", "top5", "nll", "ece"), 5),
 }
 """Metrics shown largest and how many of them, by the metric that tells the kind of task; the first that a run has."""
 
 _RECALL = re.compile(r"recall_at_([0-9]{1,6})")
+_DIRECTION = re.compile(r"(q2g|g2q)_(?:r([0-9]{1,6})|(medr|meanr|geometric_mean|queries|skipped_queries))")
 _TAR = re.compile(r"tar_at_far_([0-9]e[+-][0-9]{2})")
 
 
@@ -201,12 +208,36 @@ def metric(name: str, *, pairs: bool = False) -> Metric:
         return found._replace(
             title=f"{found.title}, mean of the sets", definition=f"{found.definition} Mean of the sets."
         )
+    if direction := _DIRECTION.fullmatch(plain):
+        return _of_direction(*direction.groups())
     if recall := _RECALL.fullmatch(plain):
         k = recall[1]
         meaning = f"Share of the queries with an item of their class among the k nearest, k = {k}."
         return Metric(f"R@{k}", f"Recall at {k}", meaning)
     unknown = Metric(plain, plain, "As named by the run; this report has no definition of it.")
     return METRICS.get(name) or METRICS.get(plain) or _of_pairs(plain) or unknown
+
+
+def _of_direction(way: str, k: str | None, other: str | None) -> Metric:
+    """A metric of queries that search the gallery, or of gallery items that search the queries."""
+    there = way == "q2g"
+    arrow, asks = ("→", "queries") if there else ("←", "gallery items")
+    told = "query to gallery" if there else "gallery to query"
+    if k is not None:
+        meaning = f"Share of the {asks} that find one that belongs to them among the {k} nearest of the other side."
+        return Metric(f"{arrow} R@{k}", f"Recall at {k}, {told}", meaning)
+    match other:
+        case "medr":
+            meaning = f"Median rank of the first that belongs to each of the {asks}; ties averaged."
+            return Metric(f"{arrow} MedR", f"Median rank, {told}", meaning, 1, lower=True)
+        case "meanr":
+            meaning = f"Mean rank of the first that belongs to each of the {asks}; ties averaged."
+            return Metric(f"{arrow} MeanR", f"Mean rank, {told}", meaning, 1, lower=True)
+        case "geometric_mean":
+            return Metric(f"{arrow} mean", f"Geometric mean, {told}", "That of the recalls at 1, 5 and 10.")
+        case "queries":
+            return Metric(f"{arrow} queries", f"Queries, {told}", f"Number of {asks} that have something to find.", 0)
+    return Metric(f"{arrow} skipped", f"Skipped, {told}", f"Number of {asks} that nothing belongs to.", 0)
 
 
 def is_known(name: str) -> bool:
@@ -236,6 +267,9 @@ def importance(name: str) -> tuple[int, int, str]:
         ['val/nn', 'val/recall_at_2', 'val/recall_at_10', 'val/x', 'val/queries']
     """
     plain = name.split("/", 1)[-1]
+    if direction := _DIRECTION.fullmatch(plain):
+        way, k, other = direction.groups()
+        return len(METRICS), 10_000_000 * (way == "g2q") + (int(k) if k else 9_000_000), other or plain
     if recall := _RECALL.fullmatch(plain):
         return len(METRICS), int(recall[1]), plain
     if "/" in plain:
