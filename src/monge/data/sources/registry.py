@@ -19,6 +19,7 @@ from monge.data.sources.emoji_identity import EMOJI_IDENTITY
 from monge.data.sources.face_sources import FACE_SOURCES
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.furniture import FURNITURE
+from monge.data.sources.heads import HEADS, make_heads
 from monge.data.sources.minilm import MINILM
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
@@ -245,6 +246,7 @@ _PACKAGES: dict[str, Package | PackageGroup] = {
     "stamps": STAMPS,
     "emoji-clips": CLIPS,
     "emoji-identity": EMOJI_IDENTITY,
+    "heads": HEADS,
 }
 # What training on them needs besides.
 _ALONGSIDE: dict[str, tuple[str, ...]] = {
@@ -348,6 +350,25 @@ def fetch(name: str, progress: Progress = lambda sentence: None, *, parts: int |
     if parts is not None:
         raise MongeError(f"{name} comes in one part, found parts {parts}: leave it out")
     return package.fetch(progress)
+
+
+def make(name: str, progress: Progress = lambda sentence: None, **options: int) -> Path:
+    """Makes a synthetic data set once and keeps it in the cache; does nothing where a good copy is there.
+
+    Args:
+        name: ``"heads"``.
+        progress: Called with one sentence now and then.
+        **options: See `monge.data.sources.heads.make_heads`.
+
+    Returns:
+        Its folder in the cache.
+
+    Raises:
+        MongeError: Nothing of that name is made, options out of bounds, or the cache cannot be written.
+    """
+    if name != HEADS.name:
+        raise MongeError(f"{_source(name).name} is not made but fetched: run `monge data get {name}`")
+    return make_heads(**options, progress=progress)
 
 
 def check(name: str) -> int:
