@@ -75,12 +75,12 @@ def find_text(place: Path, named: str | None) -> tuple[Path, bool]:
     files = _by_stem(place)
     if QUERIES in files:
         return files[QUERIES], True
-    path = files.get(TEXT) or (_only(place / _TEXT_FOLDER) if (place / _TEXT_FOLDER).is_dir() else None)
-    if path is None:
+    found = files.get(TEXT) or (_only(place / _TEXT_FOLDER) if (place / _TEXT_FOLDER).is_dir() else None)
+    if found is None:
         expected = f"{TEXT}.npz (or {', '.join(FEATURE_ENDINGS[1:])})"
         hint = "name the file in data.text, or set data.text to minilm to encode the captions"
         raise DataFormatError(shown(place), "", "no features of captions", expected, hint)
-    return path, False
+    return found, False
 
 
 def _named(place: Path, file: str) -> Path:
