@@ -168,6 +168,7 @@ class EvaluateSection(Section):
         recall_at: The k of ``recall_at_k``.
         svm: Test accuracy of an RBF support vector machine on the embeddings.
         knn: Neighbours of the k-NN test accuracy; 0: none.
+        features: Measure the test features of a classifier, at unit length, like embeddings too: retrieval, k-NN, SVM.
         reference_items: Training images that k-NN and SVM learn from, drawn evenly from the classes; unset: all.
         target_far: Share of impostors that the threshold stored with a face model may accept; the lowest that the
             validation pairs are enough for where they are too few.
@@ -180,6 +181,7 @@ class EvaluateSection(Section):
     recall_at: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = (1, 2, 4, 8)
     svm: bool = True
     knn: NonNegativeInt = 5
+    features: bool = False
     reference_items: PositiveInt | None = 5000
     target_far: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 

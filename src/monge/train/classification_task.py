@@ -17,6 +17,7 @@ from monge.train.class_measures import Classes, class_metrics, store_predictions
 from monge.train.data_module import Batch, EpochBatches, example_batches
 from monge.train.ground_record import ground_of, record_ground
 from monge.train.inference import outputs_of
+from monge.train.measures import measure_vectors
 from monge.train.networks import input_shape, single_model
 from monge.train.run_files import RunFiles
 from monge.train.schedules import steps_in_epoch
@@ -127,10 +128,19 @@ class ClassificationTask(Task[Splits]):
             record_ground(files.ground, ground, self.classes.names, epoch)
 
     def run_test(self, splits: Splits, files: RunFiles) -> dict[str, float]:
-        """Scores of the test split; stores its probabilities."""
+        """Scores of the test split, and of the features below the logits if wanted; stores the probabilities."""
         probabilities = outputs_of(self, splits.test)
         store_predictions(files.predictions, probabilities, splits.test, self.classes, splits.source)
-        return self.measure(probabilities, splits.test, "test")
+        metrics = self.measure(probabilities, splits.test, "test")
+        if self.recipe.evaluate.features:
+            vectors = outputs_of(self, splits.test, forward=self.unit_features)
+            metrics |= measure_vectors(self, splits, vectors, self.unit_features)
+        return metrics
+
+    def unit_features(self, inputs: Tensor) -> Tensor:
+        """Features (B, D) below the logits, at unit length, of inputs as the data give them."""
+        features, _ = self.classifier.features_and_logits(self.ready(inputs))
+        return nn.functional.normalize(features.float(), dim=1)
 
 
 def build_classification_task(recipe: Recipe, splits: Splits, selection: Selection) -> ClassificationTask:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,17 +64,35 @@ def measure_test_embeddings(task: Task[Any], splits: Splits, embeddings_file: Pa
     Returns:
         Metrics named ``test/...``.
     """
+    embeddings = outputs_of(task, splits.test)
+    metrics = measure_vectors(task, splits, embeddings)
+    _store(embeddings_file, embeddings, splits.test, splits)
+    return metrics
+
+
+def measure_vectors(
+    task: Task[Any], splits: Splits, embeddings: Tensor, forward: Callable[[Tensor], Tensor] | None = None
+) -> dict[str, float]:
+    """Retrieval among the vectors of the test split, and how well those of the training split classify them.
+
+    Args:
+        task: Holds the trained model.
+        splits: Test examples, and the training examples that k-NN and SVM learn from.
+        embeddings: Vectors of the test split, (N, D).
+        forward: What gave them; the task itself unless given.
+
+    Returns:
+        Metrics named ``test/...``.
+    """
     config, test = task.recipe.evaluate, splits.test
-    embeddings = outputs_of(task, test)
     metrics = retrieval_metrics(embeddings, test.labels, config, "test")
     if config.knn or config.svm:
         reference = reference_split(splits.train, config.reference_items, task.recipe.seed)
-        known = (outputs_of(task, reference), reference.labels)
+        known = (outputs_of(task, reference, forward=forward), reference.labels)
         if config.knn:
             metrics["test/knn"] = float(knn_accuracy(*known, embeddings, test.labels, k=config.knn))
         if config.svm:
             metrics["test/svm"] = float(svm_accuracy(*known, embeddings, test.labels))
-    _store(embeddings_file, embeddings, test, splits)
     return metrics
 
 
