@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from monge.data import Examples, ImageSet
 from monge.data.clip_pairs import MINILM
@@ -174,9 +175,10 @@ def _best(
 
 def _scores(wanted: Tensor, embedded: Tensor, recipe: Recipe) -> Tensor:
     """Of one query with every item, higher is better."""
+    scores: Tensor = -torch.cdist(wanted, embedded)[0]
     if recipe.evaluate.distance == "cosine":
-        return torch.nn.functional.cosine_similarity(wanted, embedded, dim=1)
-    return -torch.linalg.vector_norm(wanted - embedded, dim=1)
+        scores = functional.cosine_similarity(wanted, embedded, dim=1)
+    return scores
 
 
 def _match(score: Tensor, side: tuple[str, Examples, Examples], row: int, splits: CrossModalSplits) -> Match:

@@ -16,7 +16,6 @@ from monge.data.sources.minilm import WEIGHTS_DIGEST, sentence_encoder
 from monge.nn.packaged import PackagedBackbone, packaged_backbone
 
 THUMBNAIL_SIZE = 64
-_BACKBONE = "efficientnet-lite0"
 _VERSION = 1
 
 
@@ -57,7 +56,7 @@ def picture_features(
 
     def compute(items: list[int]) -> Features:
         if not networks:
-            networks.append(packaged_backbone(_BACKBONE).eval())
+            networks.append(packaged_backbone("efficientnet-lite0").eval())
         frames = [torch.from_numpy(read(item)) for item in items]  # each (T, 3, S, S)
         small = [F.interpolate(one[len(one) // 2][None].float(), THUMBNAIL_SIZE, mode="area") for one in frames]
         made = {
@@ -82,7 +81,8 @@ def image_vectors(network: PackagedBackbone, pictures: Tensor) -> Tensor:
     Returns:
         float32 ``(T, 1280)``.
     """
-    return network((pictures.float() / 255 - 0.5) / 0.5).clone()
+    vectors: Tensor = network((pictures.float() / 255 - 0.5) / 0.5)
+    return vectors.clone()
 
 
 def text_features(name: str, texts: Sequence[str], tokens: int | None, progress: Progress = silent) -> Tensor:

@@ -68,8 +68,7 @@ def synthetic_pair_features(
 
 def _seen(hidden: Tensor, width: int, rows: int | None, random: torch.Generator) -> Tensor:
     """Linear in what is hidden, with noise of its own in every row: (N, width) or (N, rows, width)."""
-    way = torch.randn(hidden.shape[1], width, generator=random) / hidden.shape[1] ** 0.5
-    clean = hidden @ way
-    if rows is None:
-        return clean + 0.3 * torch.randn(clean.shape, generator=random)
-    return clean[:, None] + 0.5 * torch.randn(len(clean), rows, width, generator=random)
+    way: Tensor = torch.randn(hidden.shape[1], width, generator=random) / hidden.shape[1] ** 0.5
+    shape = (len(hidden), 1 if rows is None else rows, width)
+    seen: Tensor = (hidden @ way)[:, None] + 0.4 * torch.randn(shape, generator=random)  # (N, rows, width)
+    return seen[:, 0] if rows is None else seen
