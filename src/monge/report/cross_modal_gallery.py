@@ -12,7 +12,9 @@ from monge.report.gallery import Hit, Picture
 from monge.report.stored_cross_modal import StoredCrossModal, StoredSide
 from monge.report.thumbnails import is_tiny, thumbnail, view_strip
 
-_GROUPS = (("Worst", 4), ("Median", 3), ("Best", 3))
+GROUPS = (("Worst", 4), ("Median", 3), ("Best", 3))
+"""Which queries are shown, and how many."""
+
 _WORST_CLASSES = 5
 _MISTAKES = 3
 
@@ -22,12 +24,13 @@ class CrossQuery:
     """A query with what it finds.
 
     Args:
-        group: Among the worst, median or best.
+        group: Worst, median or best.
         picture: The query.
         name: Its class; empty where labels name pairs.
         text: What it says; empty for pictures.
         score: Its average precision or rank in words.
         hits: Items found, nearest first.
+        wanted: What a query of a pair should have found, where none of that is among the hits.
     """
 
     group: str
@@ -36,6 +39,7 @@ class CrossQuery:
     text: str
     score: str
     hits: list[Hit]
+    wanted: Picture | None
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,15 @@ def shown(side: StoredSide, index: int, name: str) -> Picture:
     return Picture(uri, name, is_tiny(views[0]), len(views))
 
 
-def cross_modal_gallery(items: StoredCrossModal, found: Search) -> list[CrossQuery]:
+def cross_modal_gallery(
+    items: StoredCrossModal, found: Search, groups: tuple[tuple[str, int], ...] = GROUPS
+) -> list[CrossQuery]:
     """Worst, median and best queries: by average precision, of pairs by rank; median and best from several classes.
 
     Args:
         items: What the run stored.
         found: One direction of the search.
+        groups: How many of each group.
     """
     rows = found.answerable
     if not len(rows):
@@ -81,7 +88,7 @@ def cross_modal_gallery(items: StoredCrossModal, found: Search) -> list[CrossQue
     wanted = {"Worst": order, "Median": order[middle], "Best": order.flip(0)}
     taken: set[int] = set()
     made = []
-    for group, count in _GROUPS:
+    for group, count in groups:
         for row in _spread(wanted[group], found.asking.labels[found.queries], count, taken):
             taken.add(row)
             made.append(query_of(items, found, row, group))
@@ -99,14 +106,19 @@ def query_of(items: StoredCrossModal, found: Search, row: int, group: str = "") 
     score = f"rank {float(found.ranks[row]):.4g}" if items.paired else f"AP {float(found.precision[row]):.3f}"
     name = "" if items.paired else items.classes[label]
     text = found.asking.text(index)
-    return CrossQuery(group, shown(found.asking, index, name or text), name, text, score, hits)
+    wanted = None
+    if items.paired and not any(hit.hit for hit in hits):
+        own = int((found.asked.labels == label).nonzero()[0, 0])
+        wanted = shown(found.asked, own, name_of(items, found.asked, own))
+    return CrossQuery(group, shown(found.asking, index, name or text), name, text, score, hits, wanted)
 
 
 def name_of(items: StoredCrossModal, side: StoredSide, index: int) -> str:
-    """Class of an item; of pairs what it says, or the number of its pair."""
+    """Class of an item; of pairs what it says, or the name or number of its pair."""
+    name = items.classes[int(side.labels[index])]
     if not items.paired:
-        return items.classes[int(side.labels[index])]
-    return side.text(index) or f"{side.name} {items.classes[int(side.labels[index])]}"
+        return name
+    return side.text(index) or (f"{side.name} {name}" if name.isdigit() else name)
 
 
 def worst_classes(items: StoredCrossModal, found: Search) -> list[WorstClass]:

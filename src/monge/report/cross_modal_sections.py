@@ -12,6 +12,7 @@ import torch
 from monge.metrics import Distance, rank_summary, recall_curve
 from monge.report.bar_chart import class_bars, grouped_bars
 from monge.report.cross_modal_gallery import (
+    CrossQuery,
     WorstClass,
     class_precision,
     cross_modal_gallery,
@@ -29,6 +30,7 @@ from monge.report.svg import Markup, clean
 
 _MOST_BARS = 40
 _MOST_MAPPED = 500
+_BACK = (("Worst", 2), ("Median", 2), ("Best", 2))
 _BINS = ((1, 1), (2, 5), (6, 10), (11, 50), (51, 100), (101, math.inf))
 _DEPTHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
 _NAMES = ("gallery", "back", "recall", "classes", "ranks", "plan", "map")
@@ -67,7 +69,7 @@ def cross_modal_sections(run: RunFolder) -> Mapping[str, object]:
         "distance": distance,
         "found": found,
         "gallery": cross_modal_gallery(items, found) or nothing,
-        "back": cross_modal_gallery(items, search(items.gallery, items.query, distance)) if items.paired else "",
+        "back": _way_back(items, distance) if items.paired else "",
         "recall": "" if items.paired else _recall_charts(items, distance, found) or nothing,
         "classes": "" if items.paired else _class_section(items, found) or nothing,
         "ranks": _rank_section(items, distance, found) or nothing if items.paired else "",
@@ -75,6 +77,11 @@ def cross_modal_sections(run: RunFolder) -> Mapping[str, object]:
         "map": shown,
         "map_data": data,
     }
+
+
+def _way_back(items: StoredCrossModal, distance: Distance) -> list[CrossQuery]:
+    """A few gallery items of pairs as queries."""
+    return cross_modal_gallery(items, search(items.gallery, items.query, distance, k=5), _BACK)
 
 
 def _recall_charts(items: StoredCrossModal, distance: Distance, found: Search) -> list[Markup]:
