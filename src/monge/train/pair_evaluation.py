@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from monge.data.face_pairs import PairSet
 from monge.data.faces import load_pair_set
-from monge.errors import RunError
+from monge.data.formats.pairs_txt import read_pairs_txt
+from monge.errors import DataFormatError, RunError
 from monge.metrics.blending import blended_verification
 from monge.metrics.map_transport import transport_distances
 from monge.metrics.thresholds import OperatingPoint
@@ -70,6 +71,7 @@ def evaluate_pairs(
     recipe = load_recipe(files.recipe)
     if recipe.task != "face" or not isinstance(recipe.data, FaceData):
         raise RunError(f"{files.folder}: found a run of the task {recipe.task}, expected one on faces to verify pairs")
+    _check(Path(pairs).expanduser())
     where = choose_device(device, recipe)[1]
     found = in_folds(load_pair_set(pairs, size=recipe.data.image_size, pictures=pictures))
     if progress:
@@ -111,6 +113,15 @@ def in_folds(pairs: PairSet) -> PairSet:
         )
     place = torch.where(pairs.same, pairs.same.cumsum(0), (~pairs.same).cumsum(0)) - 1
     return replace(pairs, folds=place % folds)
+
+
+def _check(pairs: Path) -> None:
+    """Refuses what is no file of pairs before pictures are looked for."""
+    if not pairs.is_file():
+        found = "a folder" if pairs.is_dir() else "no such file"
+        raise DataFormatError(pairs, "", found, "a .bin file or a list of pairs", "check the path")
+    if pairs.suffix != ".bin":
+        read_pairs_txt(pairs)
 
 
 def _task(recipe: Recipe, pairs: PairSet, files: RunFiles) -> FaceTask:
