@@ -200,7 +200,7 @@ def _share_above(genuine: Tensor, impostor: Tensor, accepted: int) -> float:
     if accepted >= len(impostor):
         return 1.0
     limit = impostor[len(impostor) - 1 - accepted]
-    return 1 - int(torch.searchsorted(genuine, limit, right=True)) / len(genuine)
+    return (len(genuine) - int(torch.searchsorted(genuine, limit, right=True))) / len(genuine)
 
 
 def _curve(genuine: Tensor, impostor: Tensor) -> RocCurve:

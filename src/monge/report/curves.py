@@ -17,6 +17,7 @@ _FAMILIES = (
     ("Nearest neighbours on validation data", _PERFECT, ("nn", "knn", "svm", "recall_at_")),
     ("Second tier, E and DCG on validation data", _PERFECT, ("st", "e", "dcg")),
     ("Acceptance on validation pairs", "share of the genuine pairs", ("tar_at_far_",)),
+    ("Maps of hard samples", "transport cost", ("train/positive_distance", "train/negative_distance")),
     (
         "Queries that find their own, validation data",
         "share of the queries",
@@ -58,10 +59,11 @@ def learning_curves(records: Records) -> Curves:
         names = _distinct(_members(members, series), series)
         if names:
             lines = [Series(_name(n), *thin(*series[n], _POINTS)) for n in names]
-            if len(names) == 1:
+            if len(names) == 1 and names[0].startswith("val/"):
                 title = f"{metric(names[0]).title} on validation data"
             charts.append(line_chart(title, "training step", label, lines))
     drawn = {*losses, *(name for _, _, members in _FAMILIES for name in _members(members, series))}
+    drawn |= {name for name in series if name.endswith("_std")}  # told in the table of numbers
     rest = [n for n in series if n not in drawn and n.split("/")[-1] not in _COUNTS and _varies(series[n][1])]
     room = _MOST_CHARTS - len(charts)
     charts += [_single(name, *series[name]) for name in rest[:room]]
@@ -73,12 +75,9 @@ def learning_curves(records: Records) -> Curves:
 
 
 def _members(family: tuple[str, ...], series: Mapping[str, object]) -> list[str]:
-    """Validation metrics of a family; an entry that ends with an underscore stands for all names it begins."""
-    found = [
-        name
-        for name in series
-        if any(name.startswith(f"val/{m}") if m.endswith("_") else name == f"val/{m}" for m in family)
-    ]
+    """Numbers of a family, of validation unless named whole; an entry ending in "_" stands for all that it begins."""
+    wanted = [m if "/" in m else f"val/{m}" for m in family]
+    found = [name for name in series if any(name.startswith(m) if m.endswith("_") else name == m for m in wanted)]
     return sorted(found, key=importance)
 
 

@@ -138,6 +138,18 @@ METRICS: dict[str, Metric] = {
     "train/cross_entropy": Metric("cross-entropy", "Cross-entropy term", "That part of the training loss.", lower=True),
     "train/emd": Metric("EMD term", "EMD term", "That part of the training loss.", lower=True),
     "train/emd_weight": Metric("weight", "Weight of the EMD term", "What the EMD term is multiplied by."),
+    "train/margin_loss": Metric("margin softmax", "Margin softmax", "That part of the training loss.", lower=True),
+    "train/transport_loss": Metric(
+        "transport term", "Transport term", "That part of the training loss, before its weight.", lower=True
+    ),
+    "train/triplet_loss": Metric("triplet term", "Triplet term", "That part of the training loss.", lower=True),
+    "train/groups": Metric("groups", "Hard groups a step", "Groups whose transport was computed.", 0),
+    "train/hard_pairs": Metric(
+        "hard pairs", "Pairs with a hard negative", "Pairs of one class that an other class comes between.", 0
+    ),
+    "train/positive_distance": Metric("one person", "Transport to the positive", "Mean over the hard groups."),
+    "train/negative_distance": Metric("two people", "Transport to the negative", "Mean over the hard groups."),
+    "train/active": Metric("active", "Hard groups that cost something", "Share of them."),
     "train/lr": Metric("learning rate", "Learning rate", "Step size of the optimiser."),
     "queries": Metric("queries", "Queries", "Number of test items used as queries.", 0),
     "skipped_queries": Metric(
@@ -259,8 +271,12 @@ def _of_pairs(name: str) -> Metric | None:
     return PAIRS.get(name)
 
 
-def importance(name: str) -> tuple[int, int, str]:
+def importance(name: str, *, pairs: bool = False) -> tuple[int, int, str]:
     """Sorting key: metrics in the order of their definitions, recalls after them by rank, counts last.
+
+    Args:
+        name: The name.
+        pairs: Whether metrics without a set are means over several sets of pairs.
 
     Example:
         >>> sorted(["val/queries", "val/recall_at_10", "val/recall_at_2", "val/x", "val/nn"], key=importance)
@@ -274,8 +290,10 @@ def importance(name: str) -> tuple[int, int, str]:
         return len(METRICS), int(recall[1]), plain
     if "/" in plain:
         return _order_in_a_set(*plain.rsplit("/", 1))
+    if pairs and _of_pairs(plain):
+        return _order_in_a_set("", plain)
     if plain not in METRICS:
-        return (0, _order_in_a_set("", plain)[1], "") if _of_pairs(plain) else (len(METRICS) + 1, 0, plain)
+        return _order_in_a_set("", plain) if _of_pairs(plain) else (len(METRICS) + 1, 0, plain)
     return list(METRICS).index(plain) + (0 if METRICS[plain].digits else len(METRICS) + 2), 0, plain
 
 

@@ -57,8 +57,14 @@ def set_cases(pairs: StoredPairs, each: int = _EACH) -> SetCases:
     accepts, rejects = (~pairs.same & (room < 0)), (pairs.same & (room >= 0))
     groups = _groups(pairs, room.abs(), accepts, ~pairs.same, each, ("False accepts", "impostors"))
     groups += _groups(pairs, room.abs(), rejects, pairs.same, each, ("False rejects", "genuine pairs"))
-    counts = (int(flags.sum()) for flags in (accepts, rejects, ~pairs.same, pairs.same))
-    return SetCases(pairs.name, *counts, groups)
+    return SetCases(
+        pairs.name,
+        false_accepts=int(accepts.sum()),
+        false_rejects=int(rejects.sum()),
+        impostors=int((~pairs.same).sum()),
+        genuine=int(pairs.same.sum()),
+        groups=groups,
+    )
 
 
 def hardest(pairs: StoredPairs, count: int) -> Tensor:
@@ -76,8 +82,8 @@ def hardest(pairs: StoredPairs, count: int) -> Tensor:
 def case_of(pairs: StoredPairs, row: int) -> PairCase:
     """One pair as it is shown."""
     distance, limit, same = float(pairs.distances[row]), float(pairs.limits[row]), bool(pairs.same[row])
-    pictures = [_picture(pairs, int(side[row]), f"pair {row}") for side in (pairs.first, pairs.second)]
-    return PairCase(*pictures, same, 1 - distance / 2, 1 - limit / 2, (distance < limit) == same)
+    first, second = (_picture(pairs, int(side[row]), f"pair {row}") for side in (pairs.first, pairs.second))
+    return PairCase(first, second, same, 1 - distance / 2, 1 - limit / 2, (distance < limit) == same)
 
 
 def _groups(

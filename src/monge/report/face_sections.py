@@ -114,7 +114,7 @@ def _operating_points(folder: Path, pairs: StoredPairs) -> list[tuple[str, Opera
     points = []
     try:
         stored = OperatingPoint.load(folder / _THRESHOLD_FILE)
-        points.append((f"stored with the model, set on {clean(stored.pairs, 40) or 'other pairs'}", stored))
+        points.append(("stored with the model", stored))
     except DataFormatError:
         pass  # most runs have none
     for far in _FARS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,11 @@ def headline_numbers(records: Records, expected: Any) -> list[Number]:
     """
     final = records.last("test/")
     numbers = []
-    pairs = any(name.count("/") > 1 for name in final)
-    for name in sorted(final, key=importance)[:_MOST_NUMBERS]:
+    sets = {name.split("/")[1] for name in final if name.count("/") > 1}
+    pairs = bool(sets)
+    if len(sets) == 1:  # then the means say the same
+        final = {name: value for name, value in final.items() if name.count("/") > 1}
+    for name in sorted(final, key=partial(importance, pairs=pairs))[:_MOST_NUMBERS]:
         found = metric(name, pairs=pairs)
         short, title = clean(found.short, 40), clean(found.title, 60)
         numbers.append(Number(short, title, found.definition, final[name], _expected(expected, name), found.digits))
