@@ -45,7 +45,7 @@ class Match:
     Args:
         score: Cosine of the two embeddings, or minus their distance, as the recipe measures.
         part: The part of the data that it is in: ``"train"`` (the model has seen it), ``"val"`` or ``"test"``.
-        told: What the data say of it: its captions, or its class.
+        told: What the data say of it: its first caption, or its class.
         picture: uint8 ``(C, H, W)``, where there is one.
     """
 
@@ -184,9 +184,8 @@ def _scores(wanted: Tensor, embedded: Tensor, recipe: Recipe) -> Tensor:
 def _match(score: Tensor, side: tuple[str, Examples, Examples], row: int, splits: CrossModalSplits) -> Match:
     part, queries, items = side
     pictures = pictures_of(items, torch.tensor([row]))
-    label = int(items.labels[row])
+    label, texts = int(items.labels[row]), texts_of(queries)
     told = "" if splits.paired else splits.classes[label]
-    texts = texts_of(queries)
     if splits.paired and texts is not None:
-        told = "; ".join(texts[place] for place in (queries.labels == label).nonzero()[:, 0].tolist())
+        told = next((texts[place] for place in (queries.labels == label).nonzero()[:, 0].tolist()), "")
     return Match(float(score), part, told, None if pictures is None else pictures[0])
