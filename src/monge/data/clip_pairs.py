@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from monge.data.cross_modal import CrossModalSplits
 from monge.data.feature_files import find_experts, find_text
@@ -228,16 +227,14 @@ class _Assembly:
         raise AssertionError(part)  # not reached: PARTS has them all
 
     def _gallery(self, clips: list[str], numbers: Mapping[str, int], frames: int) -> FeatureSet:
-        rows = []
-        for expert in self.experts.values():
-            nothing = torch.zeros(0, expert.width)
-            own = [_tensor(expert.rows[one]) if one in expert.rows else nothing for one in clips]
-            rows.append(RowsOf.of(own, expert.width))
+        rows = tuple(
+            _laid_end_to_end([expert.rows.get(one) for one in clips], expert.width) for expert in self.experts.values()
+        )
         labels = torch.tensor([numbers[one] for one in clips], dtype=torch.int64)
-        return FeatureSet(tuple(rows), labels, frames, tuple(clips), names=tuple(self.experts))
+        return FeatureSet(rows, labels, frames, tuple(clips), names=tuple(self.experts))
 
     def _queries(self, span: list[int], numbers: Mapping[str, int], tokens: int | None) -> FeatureSet:
-        rows = RowsOf.of([_tensor(self.text.rows[place]) for place in span], self.text.width)
+        rows = _laid_end_to_end([self.text.rows[place] for place in span], self.text.width)
         labels = torch.tensor([numbers[self.asked[place].clip] for place in span], dtype=torch.int64)
         texts = tuple(self.asked[place].text for place in span)
         return FeatureSet((rows,), labels, tokens, texts)
@@ -252,6 +249,9 @@ class _Assembly:
         return f"clips by {experts}; captions by {shown(self.text.path.name)} ({self.text.width})"
 
 
-def _tensor(rows: ClipRows | None) -> Tensor:
-    assert rows is not None  # said for the type checker: those that are None were left out
-    return torch.from_numpy(np.ascontiguousarray(rows) if rows.flags.writeable else rows.copy())
+def _laid_end_to_end(pieces: Sequence[ClipRows | None], width: int) -> RowsOf:
+    """The rows of each example, copied once; ``None`` has no rows."""
+    starts = torch.tensor([0, *(0 if piece is None else len(piece) for piece in pieces)]).cumsum(0)
+    there = [piece for piece in pieces if piece is not None]
+    rows = np.concatenate(there) if there else np.empty((0, width), np.float32)
+    return RowsOf(torch.from_numpy(rows), starts)
