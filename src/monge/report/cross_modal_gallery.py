@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from monge.report.cross_modal_search import Search
-from monge.report.gallery import Hit, Picture
+from monge.report.gallery import Hit, Picture, turning
 from monge.report.stored_cross_modal import StoredCrossModal, StoredSide
-from monge.report.thumbnails import is_tiny, thumbnail, view_strip
+from monge.report.thumbnails import is_tiny, thumbnail
 
 GROUPS = (("Worst", 4), ("Median", 3), ("Best", 3))
 """Which queries are shown, and how many."""
@@ -64,8 +64,7 @@ def shown(side: StoredSide, index: int, name: str) -> Picture:
     views = side.strip(index)
     if views is None:
         return Picture("", name, False)
-    # The second view of many is a half profile, which says more than the front that comes first.
-    uri = thumbnail(views[0]) if len(views) == 1 else view_strip(views.roll(-1, 0))
+    uri = thumbnail(views[0]) if len(views) == 1 else turning(views)
     return Picture(uri, name, is_tiny(views[0]), len(views))
 
 

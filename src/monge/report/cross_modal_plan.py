@@ -62,8 +62,10 @@ def cross_modal_plan(items: StoredCrossModal, loss: Mapping[str, Any], sampler: 
         return f"The loss of this run ({clean(name)}) has no transport plan."
     rows, columns = (_groups(items, side.labels[chosen]) for side, chosen in zip(items.sides(), batch))
     times = solved.plan * solved.plan.numel()
-    names = (items.query.name, items.gallery.name)
-    chart = plan_picture(times, torch.ones_like(solved.same), rows, columns, labels=names)
+    order = "in the order of the pairs" if items.paired else "grouped by class"
+    labels = (f"{items.query.name}, {order}", f"{items.gallery.name}, {order}")
+    blocks = ([("", len(rows))], [("", len(columns))]) if items.paired else (rows, columns)
+    chart = plan_picture(times, torch.ones_like(solved.same), *blocks, labels)
     pairs = _Pairs(items, batch, solved, times)
     parameters = ", ".join(f"{key} {value}" for key, value in loss.items() if key != "name") or "the loss's defaults"
     trained = ", temperature as it began" if any(True for _ in module.parameters()) else ""

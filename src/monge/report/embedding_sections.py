@@ -28,6 +28,7 @@ def embedding_sections(run: RunFolder) -> Mapping[str, object]:
             "map_data": None,
             "searched": 0,
             "asked": 0,
+            "turns": False,
         }
     retrieved = retrieve(items.vectors, items.labels, distance)
     shown = embedding_map(items, distance)
@@ -35,6 +36,7 @@ def embedding_sections(run: RunFolder) -> Mapping[str, object]:
         "distance": distance,
         "searched": len(items.vectors),
         "asked": len(retrieved.queries),
+        "turns": items.views is not None,
         "gallery": retrieval_gallery(items, retrieved) or "No class has two test items: nothing can be retrieved.",
         "distances": distance_histograms(items, distance) or "The test items have no two classes or no two of a class.",
         "confusion": neighbour_confusion(items, retrieved),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from monge.report.neighbours import Retrieved
 from monge.report.stored_embeddings import StoredEmbeddings
-from monge.report.thumbnails import is_tiny, thumbnail
+from monge.report.thumbnails import is_tiny, thumbnail, view_strip
 
 _GROUPS = (("Worst", 4), ("Median", 3), ("Best", 2))
 
@@ -50,8 +50,16 @@ class Query:
     hits: list[Hit]
 
 
+def turning(views: Tensor) -> str:
+    """Views ``(V, C, H, W)`` as a strip that begins with the second, a half profile, which says more than a front."""
+    return view_strip(views.roll(-1, 0))
+
+
 def picture_of(items: StoredEmbeddings, index: int) -> Picture:
-    """One stored item as a picture of the page."""
+    """One stored item as a picture of the page, all its views if it has any."""
+    views = items.strip(index)
+    if views is not None and len(views) > 1:
+        return Picture(turning(views), items.name(index), is_tiny(views[0]), len(views))
     images = items.pictures(torch.tensor([index]))
     if images is None:
         return Picture("", items.name(index), False)

@@ -54,7 +54,7 @@ def plan_picture(
     counted: Tensor,
     groups: list[tuple[str, int]],
     columns: list[tuple[str, int]] | None = None,
-    labels: tuple[str, str] = ("item", "item"),
+    labels: tuple[str, str] = ("item, grouped by class", "item, grouped by class"),
 ) -> Markup:
     """The plan with its colour scale.
 
@@ -70,7 +70,7 @@ def plan_picture(
         >>> svg.count("<image"), svg.count("axis-label")
         (2, 2)
     """
-    row_label, column_label = (f"{name}, grouped by class" for name in labels)
+    row_label, column_label = labels
     # Above its 99.5th percentile the scale ends: one extreme pair must not darken all the others.
     top = _round_down(max(float(times_uniform[counted].quantile(0.995)), 2.0))
     pixels = colour_ramp((times_uniform / top).clamp(0, 1))

@@ -30,6 +30,7 @@ class StoredEmbeddings:
         total: Items in the file, ``N`` or more.
         source: Which data they are of, as the file says; empty if it does not.
         problem: What is wrong with the file; empty if nothing is.
+        views: Views of every item of the file, uint8 ``(total, V, C, H, W)``, or ``None``.
     """
 
     vectors: Tensor
@@ -40,6 +41,7 @@ class StoredEmbeddings:
     total: int
     source: str
     problem: str = ""
+    views: Tensor | None = None
 
     def name(self, index: int) -> str:
         """Class name of one item."""
@@ -48,6 +50,10 @@ class StoredEmbeddings:
     def pictures(self, indices: Tensor) -> Tensor | None:
         """Pictures ``(K, C, H, W)`` of some items, read from disk now; ``None`` if the run stored none."""
         return None if self.images is None else self.images[self.rows[indices]]
+
+    def strip(self, index: int) -> Tensor | None:
+        """Views of one item, ``(V, C, H, W)``; ``None`` if the run stored none."""
+        return None if self.views is None else self.views[int(self.rows[index])]
 
 
 def load_embeddings(path: Path) -> StoredEmbeddings | str:
@@ -67,14 +73,22 @@ def load_embeddings(path: Path) -> StoredEmbeddings | str:
     ):
         shapes = f"{tuple(vectors.shape)} {vectors.dtype} and {tuple(labels.shape)} {labels.dtype}"
         return f"{path.name}: found test/embeddings and test/labels of {shapes}, expected float (N, D) and integer (N,)"
-    return _checked(path.name, vectors, labels, found.get("test/images"), stored.metadata)
+    return _checked(path.name, vectors, labels, (found.get("test/images"), found.get("test/views")), stored.metadata)
 
 
 def _checked(
-    name: str, vectors: Tensor, labels: Tensor, images: Tensor | None, metadata: Mapping[str, str]
+    name: str,
+    vectors: Tensor,
+    labels: Tensor,
+    seen: tuple[Tensor | None, Tensor | None],
+    metadata: Mapping[str, str],
 ) -> StoredEmbeddings | str:
     total = len(vectors)
     problems = []
+    images, views = seen
+    if views is not None and (views.ndim != 5 or not are_pictures(views[:, 0], total)):
+        problems.append(f"test/views of {tuple(views.shape)} {views.dtype} are not views, left out")
+        views = None
     if images is not None and not are_pictures(images, total):
         problems.append(f"test/images of {tuple(images.shape)} {images.dtype} are not pictures, left out")
         images = None
@@ -95,4 +109,4 @@ def _checked(
     problem = f"{name}: " + "; ".join(problems) if problems else ""
     source = clean(metadata.get("source", ""), 400)
     classes = class_names(metadata.get("classes", ""), present.tolist())
-    return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, source, problem)
+    return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, source, problem, views)

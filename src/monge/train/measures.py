@@ -17,7 +17,7 @@ from monge.metrics import knn_accuracy, retrieval, svm_accuracy
 from monge.recipes.schema import EvaluateSection
 from monge.train.atomic import write_atomically
 from monge.train.inference import outputs_of
-from monge.train.pictures import pictures_of
+from monge.train.pictures import pictures_of, views_of
 from monge.train.seeds import REFERENCE, mixed_seed
 
 if TYPE_CHECKING:
@@ -123,5 +123,7 @@ def _store(file: Path, embeddings: Tensor, test: Examples, splits: Splits) -> No
     images = pictures_of(test, torch.arange(len(test)))
     if images is not None:
         tensors["test/images"] = images
+    if len(test.shape) == 4:
+        tensors["test/views"] = views_of(test)
     metadata = {"classes": json.dumps(list(splits.classes)), "source": splits.source}
     write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))
