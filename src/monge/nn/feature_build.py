@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from monge.errors import RecipeError
+from monge.nn.adapter import Adapter
 from monge.nn.frame_transformer import FramePool, FrameTransformer
 from monge.nn.gated_experts import Combine, GatedExperts, GatedText
 from monge.nn.masked_pool import RowPool
@@ -112,7 +113,35 @@ class GatedTextConfig:
         _check_dropout(self.dropout)
 
 
-FeatureConfig = FrameTransformerConfig | GatedExpertsConfig | GatedTextConfig
+@dataclass(frozen=True)
+class AdapterConfig:
+    """`Adapter` and its options; for vectors that are near already where they mean alike, such as those of sentences.
+
+    Attributes:
+        embedding_dim: Length of the embedding, which must be that of the vectors.
+        hidden: Size of the layer between.
+        dropout: Probability that a number of that layer is left out in training.
+        normalize: Scale embeddings to unit length.
+
+    Example:
+        >>> AdapterConfig(hidden=64).embedding_dim
+        384
+    """
+
+    name: Literal["adapter"] = "adapter"
+    embedding_dim: int = 384
+    hidden: int = 256
+    dropout: float = 0.0
+    normalize: bool = True
+    __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
+
+    def __post_init__(self) -> None:
+        if min(self.embedding_dim, self.hidden) < 1:
+            raise ValueError(f"sizes: found {[self.hidden, self.embedding_dim]}, expected each at least 1")
+        _check_dropout(self.dropout)
+
+
+FeatureConfig = FrameTransformerConfig | GatedExpertsConfig | GatedTextConfig | AdapterConfig
 """What `build_feature_network` takes."""
 
 
@@ -121,7 +150,7 @@ def build_feature_network(config: FeatureConfig, shape: tuple[int, ...]) -> nn.M
 
     Args:
         config: Which network.
-        shape: ``(T, F)``, or for gated networks also ``(F,)``.
+        shape: ``(T, F)``, or for gated networks also ``(F,)``; for adapters ``(F,)`` alone.
 
     Raises:
         RecipeError: The network is not one for such inputs.
@@ -131,6 +160,11 @@ def build_feature_network(config: FeatureConfig, shape: tuple[int, ...]) -> nn.M
         >>> build_feature_network(GatedExpertsConfig(embedding_dim=8), (5, 12))(torch.zeros(2, 5, 12)).shape
         torch.Size([2, 8])
     """
+    if isinstance(config, AdapterConfig):
+        if shape != (config.embedding_dim,):
+            found = f"an input has the shape {shape} and embedding_dim is {config.embedding_dim}"
+            raise RecipeError(f"model.name: found adapter, which takes vectors of embedding_dim numbers, but {found}")
+        return Adapter(config.embedding_dim, config.hidden, config.dropout)
     transformer = isinstance(config, FrameTransformerConfig)
     if len(shape) != 2 and (transformer or len(shape) != 1):
         wanted = "features of frames or words (T, F)" if transformer else "features (T, F) or (F,)"
