@@ -298,6 +298,17 @@ def test_choices_that_there_are_not(name: str, options: dict[str, Any], message:
         load_pairs(name, **options)
 
 
+def test_names_of_clips_in_other_capitals(tmp_path: Path) -> None:
+    layouts.write_fake_charades(tmp_path, clips=30)
+    expected = load_pairs("charades-sta", str(tmp_path))
+    for name in ("features/rgb.npz", "features/audio.npz", "text.npz"):
+        entries = {key.lower(): value for key, value in feature_entries(tmp_path / name)}
+        write_features(tmp_path / name, entries)
+    for one, other in zip(sets(expected, "test"), sets(load_pairs("charades-sta", str(tmp_path)), "test")):
+        every = range(len(one))
+        torch.testing.assert_close(one.inputs(every), other.inputs(every), equal_nan=True)
+
+
 def test_captions_json_beside_features(tmp_path: Path) -> None:
     items = [{"id": f"v{number}", "captions": [f"clip {number}"]} for number in range(20)]
     (tmp_path / "captions.json").write_text(json.dumps(items))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +15,9 @@ from monge.data.cross_modal import CrossModalSplits
 from monge.data.feature_files import find_experts, find_text
 from monge.data.feature_set import FeatureSet, RowsOf
 from monge.data.formats.captions import PARTS, Caption, CaptionedClips, Part
-from monge.data.formats.clip_features import CaptionFeatures, ClipFeatures, read_caption_features, read_clip_features
+from monge.data.formats.clip_features import ClipFeatures, read_caption_features, read_clip_features
 from monge.data.formats.clip_features import Rows as ClipRows
+from monge.data.formats.clip_ids import spelled_as
 from monge.data.formats.flaws import Flaws
 from monge.data.formats.sniff import shown
 from monge.data.sources.encoded import text_features
@@ -77,8 +78,9 @@ def pair_splits(
     Warns:
         UserWarning: It is not the complete set, or entries were left out.
     """
+    wanted = {one for part in PARTS for one in listed.clips[part]}
     experts = {
-        expert: read_clip_features(path, flaws, length=options.frames)
+        expert: _spelled(read_clip_features(path, flaws, length=options.frames), wanted)
         for expert, path in find_experts(place, options.experts).items()
     }
     _check_experts(listed, experts, flaws, own=own)
@@ -92,6 +94,12 @@ def pair_splits(
     if listed.missing:
         warnings.warn(f"{name} read from {shown(place)}: {listed.missing}", UserWarning, stacklevel=4)
     return _Assembly(listed, experts, captions, asked, text, seen).splits(name, source)
+
+
+def _spelled(read: ClipFeatures, wanted: set[str]) -> ClipFeatures:
+    """Features by the ids of the annotations, which may differ in capitals."""
+    silent = frozenset(spelled_as(dict.fromkeys(read.silent), wanted))
+    return replace(read, rows=spelled_as(read.rows, wanted), silent=silent)
 
 
 def _check_experts(listed: CaptionedClips, experts: Mapping[str, ClipFeatures], flaws: Flaws, *, own: bool) -> None:
@@ -137,7 +145,8 @@ def _text(name: str, asked: list[Caption], place: Path, options: FeatureOptions,
         width = queries.width
     else:
         read = read_caption_features(path, flaws, length=None if options.tokens != "mean" else "mean")
-        rows = [_of_caption(caption, read, options.tokens) for caption in asked]
+        by_clip = spelled_as(read.rows, {caption.clip for caption in asked})
+        rows = [_of_caption(caption, by_clip, options.tokens) for caption in asked]
         width = read.width
     if not any(row is not None for row in rows):
         found = f"features of none of the {len(asked):,} captions"
@@ -150,9 +159,9 @@ def _text(name: str, asked: list[Caption], place: Path, options: FeatureOptions,
     return _Side(rows, width, path)
 
 
-def _of_caption(caption: Caption, read: CaptionFeatures, tokens: Many) -> ClipRows | None:
+def _of_caption(caption: Caption, by_clip: Mapping[str, list[ClipRows | None]], tokens: Many) -> ClipRows | None:
     """Rows of a caption; those of the sentences of a paragraph one after the other."""
-    own = read.rows.get(caption.clip, [])
+    own = by_clip.get(caption.clip, [])
     parts = [own[number] for number in caption.numbers if number < len(own)]
     rows = [part for part in parts if part is not None]
     if not rows:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
+from typing import TypeVar
 
 from monge.data.formats.sniff import shown
 from monge.errors import DataFormatError
 
+T = TypeVar("T")
 VIDEO_ENDINGS = (
     ".mp4",
     ".avi",
@@ -65,6 +67,29 @@ def distinct_ids(names: Iterable[str], path: Path, where: str = "") -> dict[str,
             raise DataFormatError(shown(path), where, found, "each clip once", hint)
         ids[one] = name
     return ids
+
+
+def spelled_as(rows: Mapping[str, T], wanted: Set[str]) -> dict[str, T]:
+    """Rows by the ids that annotations have for them, where the two differ in capitals alone.
+
+    Copies of Charades differ so. An id that is there as it stands, or that could mean several, is left alone.
+
+    Args:
+        rows: By the ids of a feature file.
+        wanted: Ids of the annotations.
+
+    Example:
+        >>> spelled_as({"ao8rw": 1, "B": 2, "b": 3}, {"AO8RW", "b"})
+        {'AO8RW': 1, 'B': 2, 'b': 3}
+    """
+    by_lower: dict[str, list[str]] = {}
+    for one in wanted:
+        by_lower.setdefault(one.lower(), []).append(one)
+    spelled: dict[str, T] = {}
+    for one, value in rows.items():
+        others = [] if one in wanted else [other for other in by_lower.get(one.lower(), []) if other not in rows]
+        spelled[others[0] if len(others) == 1 and others[0] not in spelled else one] = value
+    return spelled
 
 
 def _ending(name: str) -> str:
