@@ -14,6 +14,7 @@ from monge.errors import MongeError, RecipeError
 from monge.extras import require
 from monge.nn.classifier import Classifier, HeadFactory
 from monge.nn.feature_build import (
+    AdapterConfig,
     FeatureConfig,
     FrameTransformerConfig,
     GatedExpertsConfig,
@@ -22,7 +23,7 @@ from monge.nn.feature_build import (
 )
 from monge.nn.heads import Activation, L2Normalize, MetricHead
 from monge.nn.lenet import LeNet5, LeNetHead
-from monge.nn.masked_pool import MaskedPool
+from monge.nn.masked_pool import MaskedPool, RowPool
 from monge.nn.mlp import MLP
 from monge.nn.mvcnn import MVCNN, ViewPool
 from monge.nn.packaged import PackagedConfig, packaged_backbone
@@ -123,13 +124,14 @@ class TimmConfig:
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """`MLP` and its options; the network for rows of a table, and for the mean of the frames of a clip.
+    """`MLP` and its options; the network for rows of a table, and for pooled frames of a clip or views of a shape.
 
     Attributes:
         embedding_dim: Length of the embedding, or of the features under a classifier.
         hidden: Size of each hidden layer.
         dropout: Probability that a hidden unit is left out in training.
         batch_norm: Normalise the hidden layers over the batch.
+        pool: How frames or views become one row, ``"mean"`` or ``"max"``.
         normalize: Scale embeddings to unit length.
 
     Example:
@@ -142,6 +144,7 @@ class MLPConfig:
     hidden: tuple[int, ...] = (128, 128)
     dropout: float = 0.0
     batch_norm: bool = False
+    pool: RowPool = "mean"
     normalize: bool = True
     __pydantic_config__: ClassVar[dict[str, str]] = _CHECKS
 
@@ -210,6 +213,7 @@ ModelConfig = (
     | FrameTransformerConfig
     | GatedExpertsConfig
     | GatedTextConfig
+    | AdapterConfig
 )
 """What `build_model` and `build_classifier` take."""
 
@@ -286,7 +290,7 @@ def _trunk(config: ModelConfig, shape: tuple[int, ...]) -> OrderedDict[str, nn.M
             found = f"images {shape}"
             raise RecipeError(f"model.name: found mlp, which takes rows, but the data are {found}: use lenet5 or timm")
         if len(shape) == 2:
-            parts["pool"] = MaskedPool()
+            parts["pool"] = MaskedPool(config.pool)
         parts["encoder"] = MLP(shape[-1], config.embedding_dim, config.hidden, config.dropout, config.batch_norm)
         return parts
     if isinstance(config, FeatureConfig):
