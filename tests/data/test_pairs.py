@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from monge.data.convert_features import convert_features
 from monge.data.cross_modal import CrossModalSplits
 from monge.data.feature_set import FeatureSet
 from monge.data.formats.features import feature_entries
@@ -305,6 +306,23 @@ def test_names_of_clips_in_other_capitals(tmp_path: Path) -> None:
         entries = {key.lower(): value for key, value in feature_entries(tmp_path / name)}
         write_features(tmp_path / name, entries)
     for one, other in zip(sets(expected, "test"), sets(load_pairs("charades-sta", str(tmp_path)), "test")):
+        every = range(len(one))
+        torch.testing.assert_close(one.inputs(every), other.inputs(every), equal_nan=True)
+
+
+def test_converted_features_say_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    layouts.write_fake_msrvtt(tmp_path, clips=30, captions=3, layout="experts")
+    before = load_pairs("msrvtt", str(tmp_path))
+    pickles = [path for path in tmp_path.glob("aggregated_*/*") if path.suffix == ".pickle"]
+    assert sum(convert_features(path, path.with_suffix(".safetensors")) for path in pickles) == 3 * 30 + 30 * 3 - 1
+    with pytest.raises(MongeError, match="there is one already; remove it first"):
+        convert_features(pickles[0], pickles[0].with_suffix(".safetensors"))
+    with pytest.raises(MongeError, match=r"found the ending '.npz', expected .safetensors"):
+        convert_features(pickles[0], tmp_path / "rgb.npz")
+    for path in pickles:
+        path.unlink()
+    for one, other in zip(sets(before), sets(load_pairs("msrvtt", str(tmp_path)))):
         every = range(len(one))
         torch.testing.assert_close(one.inputs(every), other.inputs(every), equal_nan=True)
 
