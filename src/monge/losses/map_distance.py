@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from monge.losses.token_costs import pair_costs
 from monge.losses.token_sets import TokenSets
 from monge.ot import sinkhorn
 
@@ -78,8 +79,7 @@ def map_distances(sets: TokenSets, first: Tensor, second: Tensor, solver: Solver
 
 
 def _block(sets: TokenSets, first: Tensor, second: Tensor, solver: Solver) -> Tensor:
-    left, right = sets.units.index_select(0, first), sets.units.index_select(0, second)
-    cost = 1.0 - left @ right.transpose(1, 2)  # (B, P, P)
+    cost = pair_costs(sets.units, first, second)  # (B, P, P)
     a, b = (None if sets.weights is None else sets.weights[side] for side in (first, second))
     rows, columns = (None if sets.mask is None else sets.mask[side] for side in (first, second))
     if solver.sweeps is not None:

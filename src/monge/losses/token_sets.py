@@ -7,11 +7,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from monge.losses.token_costs import unit_tokens
+
 Center = Literal["channels", "positions"]
 Marginals = Literal["uniform", "saliency"]
-
-# Tokens shorter than this have no direction: their derivative would overflow float32.
-_SHORTEST_SQUARED = 1e-24
 
 
 class TokenSets(NamedTuple):
@@ -50,7 +49,8 @@ def as_tokens(feature_maps: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor
     if full.dim() == 4:
         if mask is not None:
             raise ValueError("a mask belongs to tokens (N, P, C), and these are maps (N, C, H, W)")
-        return full.flatten(2).transpose(1, 2), None
+        # Laid out token by token, which the products like best.
+        return full.flatten(2).transpose(1, 2).contiguous(), None
     if mask is not None and mask.shape != full.shape[:2]:
         raise ValueError(f"mask has shape {tuple(mask.shape)}: expected {tuple(full.shape[:2])}")
     return full, None if mask is None else mask.to(full.device, torch.bool)
@@ -74,12 +74,12 @@ def token_sets(tokens: Tensor, mask: Tensor | None, *, center: Center | None, ma
     """
     if mask is not None:
         tokens = torch.where(mask.unsqueeze(2), tokens, 0.0)
-    weights = _saliency(_unit(tokens), mask) if marginals == "saliency" else None
+    weights = _saliency(unit_tokens(tokens), mask) if marginals == "saliency" else None
     if center == "channels":
         tokens = tokens - tokens.mean(2, keepdim=True)
     elif center == "positions":
         tokens = tokens - _mean_token(tokens, mask)
-    units = _unit(tokens)  # (N, P, C)
+    units = unit_tokens(tokens)  # (N, P, C)
     return TokenSets(units if mask is None else torch.where(mask.unsqueeze(2), units, 0.0), weights, mask)
 
 
@@ -105,12 +105,6 @@ def mean_sets(tokens: Tensor, mask: Tensor | None, members: Tensor) -> tuple[Ten
     counts = chosen @ mask.to(tokens.dtype)  # (K, P)
     sums = (chosen @ torch.where(mask.unsqueeze(2), tokens, 0.0).flatten(1)).reshape(-1, *tokens.shape[1:])
     return sums / counts.clamp_min(1.0).unsqueeze(2), counts > 0
-
-
-def _unit(tokens: Tensor) -> Tensor:
-    squared = tokens.square().sum(-1, keepdim=True)
-    nonzero = squared > _SHORTEST_SQUARED
-    return tokens * torch.where(nonzero, torch.where(nonzero, squared, 1.0).rsqrt(), 0.0)
 
 
 def _mean_token(tokens: Tensor, mask: Tensor | None) -> Tensor:
