@@ -26,7 +26,7 @@ def class_bars(title: str, x_label: str, rows: list[tuple[str, float, int]], mea
         (True, 2)
     """
     longest = max((len(clean(name, 22)) for name, _, _ in rows), default=4)
-    frame = Frame(title, x_label, "", body=_ROW * max(len(rows), 1) + 6, left=18 + 6.8 * longest)
+    frame = Frame(title, x_label, "class", body=_ROW * max(len(rows), 1) + 6, left=34 + 6.8 * longest)
     x = Scale(0.0, 1.0, frame.left, frame.right)
     drawn = [frame.grid(x, None)]
     for i, (name, value, count) in enumerate(rows):
