@@ -112,3 +112,11 @@ def test_splits_check_names_and_labels() -> None:
         FaceSplits(train, pairs, {}, names, "made up", "as it is")
     with pytest.raises(ValueError, match="labels of train must be 0 to 10, got 0 to 11"):
         FaceSplits(train, pairs, {"it": pairs}, names[:11], "made up", "as it is")
+
+
+def test_folds_are_equal_where_one_offers_less() -> None:
+    labels = torch.cat([torch.arange(12).repeat_interleave(2), torch.arange(9).repeat_interleave(6)])
+    unequal = ImageSet(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), labels)
+    pairs = draw_pairs(unequal, name="it", source="made up", folds=4, per_fold=1000)
+    assert len(set(torch.bincount(pairs.folds).tolist())) == 1
+    assert len(set(torch.bincount(pairs.folds, pairs.same.double()).tolist())) == 1

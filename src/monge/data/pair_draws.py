@@ -37,7 +37,7 @@ def draw_pairs(
         name: Name of the set.
         source: One sentence that says which data these really are.
         folds: Number of folds.
-        per_fold: Genuine pairs of a fold, and impostors; fewer where a fold does not give as many of both.
+        per_fold: Genuine pairs of a fold, and impostors; fewer if there is a fold that does not give as many of both.
         allowed: Which pairs may be drawn, and which picture comes first; ``None``: all.
         together: Of each identity number what keeps it in one fold with others, e.g. its kind; ``None``: nothing.
         seed: Another seed draws other pairs.
@@ -58,26 +58,26 @@ def draw_pairs(
     labels = images.labels.numpy()
     # RandomState is the one NumPy generator whose stream is frozen for good, which published pairs need.
     random = np.random.RandomState(seed)
-    first, second, same, numbers = [], [], [], []
-    for number, identities in enumerate(fold_identities(np.unique(labels), folds, random, together)):
-        left, right, genuine = _candidates(np.flatnonzero(np.isin(labels, identities)), labels, allowed)
-        pools = [np.flatnonzero(genuine), np.flatnonzero(~genuine)]
-        count = min(per_fold, len(pools[0]), len(pools[1]))
-        if not count:
-            found = f"{len(pools[0])} genuine pairs and {len(pools[1])} impostors"
-            raise ValueError(f"{name}: fold {number} offers {found}, needs at least one of both: use fewer folds")
+    parts = fold_identities(np.unique(labels), folds, random, together)
+    candidates = [_candidates(np.flatnonzero(np.isin(labels, part)), labels, allowed) for part in parts]
+    offered = [[np.flatnonzero(genuine), np.flatnonzero(~genuine)] for _, _, genuine in candidates]
+    fewest = min(range(folds), key=lambda fold: min(map(len, offered[fold])))
+    count = min(per_fold, *map(len, offered[fewest]))
+    if not count:
+        found = f"{len(offered[fewest][0])} genuine pairs and {len(offered[fewest][1])} impostors"
+        raise ValueError(f"{name}: fold {fewest} offers {found}, needs at least one of both: use fewer folds")
+    first, second = [], []
+    for (left, right, _), pools in zip(candidates, offered, strict=True):
         for pool in pools:
             chosen = np.sort(random.permutation(pool)[:count])
             first.append(left[chosen])
             second.append(right[chosen])
-            same.append(genuine[chosen])
-            numbers.append(np.full(count, number))
     return PairSet(
         images=images,
         first=torch.from_numpy(np.concatenate(first)),
         second=torch.from_numpy(np.concatenate(second)),
-        same=torch.from_numpy(np.concatenate(same)),
-        folds=torch.from_numpy(np.concatenate(numbers).astype(np.int64)),
+        same=torch.tensor([True, False]).repeat_interleave(count).repeat(folds),
+        folds=torch.arange(folds).repeat_interleave(2 * count),
         name=name,
         source=source,
     )

