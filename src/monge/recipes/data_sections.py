@@ -56,6 +56,8 @@ class ShapeData(PictureData):
         views: Pictures of each shape, from all around.
         train_views: How many of them, drawn anew each time, a training step sees of a shape; unset: all.
         background: Grey level from 0 to 255 behind the shapes, which the renderer leaves at 0.
+        features: A packaged network that describes each view once and for all; its vectors are the inputs, kept in the
+            data cache. Unset: the views themselves are.
         split: Which of its splits (furniture): ``"model"``, or ``"author"``, which holds whole authors out.
         strict: False: entries that are missing or damaged are left out and counted.
     """
@@ -66,13 +68,16 @@ class ShapeData(PictureData):
     views: Annotated[int, Field(ge=1, le=360)] = 12
     train_views: PositiveInt | None = None
     background: Annotated[int, Field(ge=0, le=255)] = 0
+    features: Literal["efficientnet-lite0"] | None = None
     split: Literal["model", "author"] | None = None
     strict: bool = True
 
     @model_validator(mode="after")
-    def _no_more_than_there_are(self) -> ShapeData:
+    def _choices_go_together(self) -> ShapeData:
         if self.train_views is not None and self.train_views > self.views:
             raise ValueError(f"train_views: found {self.train_views}, expected at most views, which are {self.views}")
+        if self.features is not None and self.augment:
+            raise ValueError("augment: found it with features, expected none: the views are described only once")
         return self
 
 

@@ -10,6 +10,7 @@ from monge.data.any_splits import AnySplits
 from monge.data.cross_modal import CrossModalSplits
 from monge.data.face_pairs import FaceSplits
 from monge.data.pairs import load_pairs
+from monge.data.view_features import encode_views
 from monge.errors import RecipeError
 from monge.recipes import Recipe
 from monge.recipes.data_sections import ImageData, ShapeData, TableData
@@ -53,7 +54,11 @@ def _shapes(data: ShapeData, progress: bool) -> Splits:
     """Views of shapes."""
     with rendering_progress(progress) as shown:
         given = {"size": data.image_size, "views": data.views, "split": data.split, "strict": data.strict}
-        return load_shapes(data.name, data.source, progress=shown, **given)
+        splits = load_shapes(data.name, data.source, progress=shown, **given)
+    if data.features is None:
+        return splits
+    with rendering_progress(progress, f"describing shapes by {data.features}") as shown:
+        return encode_views(splits, data.features, background=data.background, progress=shown)
 
 
 def _rows(data: TableData, progress: bool) -> Splits:

@@ -89,6 +89,42 @@ class Pixels(nn.Module):
         return (*views, channels, self.image_size or height, self.image_size or width)
 
 
+class DrawnViews(nn.Module):
+    """Vectors of views as they are, in training of some of the views alone.
+
+    Args:
+        train_views: How many views, drawn anew each time, stay of an object in training; ``None``: all.
+
+    Example:
+        >>> DrawnViews(4)(torch.zeros(2, 12, 8), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 4, 8])
+    """
+
+    def __init__(self, train_views: int | None = None) -> None:
+        super().__init__()
+        self.train_views = train_views
+
+    def forward(self, vectors: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Float vectors (B, V, F).
+
+        Args:
+            vectors: float32 (B, V, F).
+            generator: Random numbers of the draw; none: all views.
+        """
+        if generator is None or self.train_views is None:
+            return vectors
+        return some_views(vectors, self.train_views, generator)
+
+    def shape_of(self, shape: tuple[int, ...], path: str = "data") -> tuple[int, ...]:
+        """Shape of one input out of training, which is that of the data.
+
+        Args:
+            shape: (V, F).
+            path: Section of the recipe that these settings stand in.
+        """
+        return shape
+
+
 def _per_channel(values: tuple[float, ...]) -> Tensor:
     """Values that broadcast over images (B, C, H, W)."""
     return torch.tensor(values).reshape(1, -1, 1, 1)

@@ -20,7 +20,7 @@ from monge.train.data_module import EpochBatches
 from monge.train.divergence import DivergedError
 from monge.train.inference import outputs_of
 from monge.train.parameter_groups import parameter_groups
-from monge.train.pixels import Pixels
+from monge.train.pixels import DrawnViews, Pixels
 from monge.train.run_files import RunFiles
 from monge.train.schedules import lr_factor
 from monge.train.seeds import AUGMENT, BATCH, mixed_seed
@@ -210,8 +210,8 @@ class Task(pl.LightningModule, Generic[S]):
         return _optimizer(config, groups)
 
 
-def pixels_of(recipe: Recipe) -> Pixels | None:
-    """How the pictures of a recipe become inputs; ``None`` where its data are no pictures.
+def pixels_of(recipe: Recipe) -> Pixels | DrawnViews | None:
+    """How the pictures of a recipe become inputs; ``None`` where its data are no pictures, nor vectors of some.
 
     Args:
         recipe: Its ``data`` section.
@@ -219,6 +219,8 @@ def pixels_of(recipe: Recipe) -> Pixels | None:
     data = recipe.data
     if not isinstance(data, PictureData):
         return None
+    if isinstance(data, ShapeData) and data.features is not None:
+        return DrawnViews(data.train_views)
     views = {"background": data.background, "train_views": data.train_views} if isinstance(data, ShapeData) else {}
     return Pixels(data.normalize, data.augment, data.image_size, **views)
 
