@@ -2,8 +2,8 @@
 
 One step is a forward and a backward pass over a batch of pairs on one CPU thread. The reference is InfoNCE in both
 directions as it is usually written: one product of unit vectors and two calls of ``cross_entropy``. Times are CPU times
-of that thread, and all losses take turns within a round, so that whatever else the machine does strikes all of them; the
-table holds medians over the rounds and medians of the ratios within a round. Pairs have a cosine near 0.33, as in a
+of that thread, and all losses take turns within a round, so that whatever else the machine does strikes all of them;
+the table holds medians over the rounds and medians of the ratios within a round. Pairs have a cosine near 0.33, as in a
 network that has learnt for a while, where plans are neither flat nor settled.
 
     python benchmarks/cross_modal.py               # batches of 256, 1024 and 4096, dimension 256
