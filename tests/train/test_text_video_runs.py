@@ -129,7 +129,7 @@ def test_another_number_of_experts_than_the_run_has(whole, data):
     rows = {f"video{number}": np.ones((2, 5), np.float32) for number in range(60)}
     write_features(data / "features" / "face.npz", rows)
     try:
-        with pytest.raises(RunError, match="the checkpoint does not fit recipe.yaml and these data"):
+        with pytest.raises(RunError, match=r"the checkpoint does not fit recipe.yaml and these data"):
             evaluate(whole[0])
     finally:
         (data / "features" / "face.npz").unlink()

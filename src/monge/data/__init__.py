@@ -7,8 +7,10 @@ from monge.data.face_pairs import FaceSplits as FaceSplits
 from monge.data.face_pairs import PairSet as PairSet
 from monge.data.faces import load_faces as load_faces
 from monge.data.faces import load_pair_set as load_pair_set
+from monge.data.feature_set import FeatureSet as FeatureSet
 from monge.data.image_files import ImageFiles as ImageFiles
 from monge.data.images import ImageSet as ImageSet
+from monge.data.pairs import load_pairs as load_pairs
 from monge.data.shapes import load_shapes as load_shapes
 from monge.data.sketch_shapes import load_sketch_shapes as load_sketch_shapes
 from monge.data.sources import Source as Source
@@ -26,6 +28,7 @@ from monge.data.tables import load_table as load_table
 __all__ = [
     "Examples",
     "FaceSplits",
+    "FeatureSet",
     "ImageFiles",
     "ImageSet",
     "PairSet",
@@ -41,6 +44,7 @@ __all__ = [
     "load_faces",
     "load_images",
     "load_pair_set",
+    "load_pairs",
     "load_shapes",
     "load_sketch_shapes",
     "load_table",
