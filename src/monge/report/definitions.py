@@ -214,12 +214,10 @@ def metric(name: str, *, pairs: bool = False) -> Metric:
     plain = name.split("/", 1)[-1]
     if "/" in plain:
         of, plain = plain.rsplit("/", 1)
-        found = _of_pairs(plain) or metric(plain)
-        return found._replace(short=f"{of} {found.short}", title=f"{found.title}, {of}")
-    if pairs and (found := _of_pairs(plain)):
-        return found._replace(
-            title=f"{found.title}, mean of the sets", definition=f"{found.definition} Mean of the sets."
-        )
+        own = _of_pairs(plain) or metric(plain)
+        return own._replace(short=f"{of} {own.short}", title=f"{own.title}, {of}")
+    if pairs and (mean := _of_pairs(plain)):
+        return mean._replace(title=f"{mean.title}, mean of the sets", definition=f"{mean.definition} Mean of the sets.")
     if direction := _DIRECTION.fullmatch(plain):
         return _of_direction(*direction.groups())
     if recall := _RECALL.fullmatch(plain):
