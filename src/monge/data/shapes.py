@@ -1,4 +1,4 @@
-"""3D shapes by name, as sets of views: packaged furniture, ModelNet in a folder, and solids that are made up."""
+"""3D shapes by name, as sets of views: packaged furniture and parts, ModelNet in a folder, solids that are made up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from monge.data.examples import Examples, Splits
 from monge.data.formats.flaws import Flaws
 from monge.data.formats.modelnet import read_modelnet
 from monge.data.sources.furniture_views import load_furniture
+from monge.data.sources.kicad_views import load_kicad
 from monge.data.sources.modelnet_views import load_modelnet, render_modelnet
 from monge.data.sources.registry import SHAPES, folder_of
 from monge.data.sources.rendered import Progress, Viewing
@@ -39,10 +40,10 @@ def load_shapes(
     that was stopped halfway.
 
     Args:
-        name: ``"furniture"``, ``"modelnet10"`` or ``"modelnet40"``.
-        source: ``"packaged"`` (fetched before, furniture alone), ``"synthetic"`` (solids of a few classes), or the path
-            of the data: a folder with the five libraries of furniture, or one of ModelNet with OFF files or with
-            pictures of views.
+        name: ``"furniture"``, ``"kicad"``, ``"modelnet10"`` or ``"modelnet40"``.
+        source: ``"packaged"`` (fetched before, not ModelNet), ``"synthetic"`` (solids of a few classes), or the path
+            of the data: a folder with the five libraries of furniture, one with those of KiCad, or one of ModelNet
+            with OFF files or with pictures of views.
         size: Height and width of a view.
         views: Pictures of each shape, from all around at 30 degrees above the horizon.
         split: Of furniture alone, ``"model"`` (the default) or ``"author"``, which holds whole authors out.
@@ -79,6 +80,8 @@ def load_shapes(
         return _synthetic(viewing)
     if name == "furniture":
         return load_furniture(None if source == "packaged" else source, split or "model", viewing)
+    if name == "kicad":
+        return load_kicad(None if source == "packaged" else source, viewing)
     # No package has it; to ask for its folder says so, and where it is to be had.
     folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
     return load_modelnet(_MODELNETS[name], folder, viewing)

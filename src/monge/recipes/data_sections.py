@@ -15,7 +15,7 @@ from monge.recipes.sketch_data import SKETCHES, SketchData
 
 TABLES = ("diamonds", "table")
 """Names of data that are tables."""
-SHAPES = ("furniture", "modelnet10", "modelnet40")
+SHAPES = ("furniture", "kicad", "modelnet10", "modelnet40")
 """Names of data that are 3D shapes."""
 
 _Ages = Annotated[tuple[int, int], Field(strict=False)]
@@ -63,7 +63,7 @@ class ShapeData(PictureData):
     """
 
     kind: ClassVar[str] = "shapes"
-    name: Literal["furniture", "modelnet10", "modelnet40"]
+    name: Literal["furniture", "kicad", "modelnet10", "modelnet40"]
     image_size: Annotated[int, Field(ge=4, le=1024)] = 64
     views: Annotated[int, Field(ge=1, le=360)] = 12
     train_views: PositiveInt | None = None

@@ -7,8 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from monge.errors import MongeError
 
@@ -100,6 +103,30 @@ def unpack_deb(package: Path, into: Path) -> None:
     done = _run(["dpkg-deb", "-x", str(package), str(into)], package.parent)
     if done.returncode:
         raise MongeError(f"dpkg-deb could not unpack {package.name} ({_last_line(done)}): fetch it again")
+
+
+@contextmanager
+def stream_deb(package: Path) -> Iterator[IO[bytes]]:
+    """The files of a Debian package as an uncompressed tar archive, to be read as it streams; nothing is unpacked.
+
+    Args:
+        package: The ``.deb`` file.
+
+    Yields:
+        The stream, which can be left before its end.
+
+    Raises:
+        MongeError: The package is damaged.
+    """
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None  # since it is piped
+        try:
+            yield running.stdout
+        except tarfile.TarError as error:
+            raise MongeError(f"dpkg-deb could not unpack {package.name} ({error}): fetch it again") from None
+        finally:
+            running.kill()
 
 
 def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from monge.errors import MongeError
 
 Progress = Callable[[str], None]
 _MANIFEST = "manifest.json"
+_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Package:
         take: Fetches the package into the given folder and returns those files by name.
         convert: Writes the cached form of those files into the given folder.
         place: Its folder in the cache, if another than its name.
+        download_bytes: Size of a download that is worth keeping when it is interrupted; 0: it is not.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Package:
     take: Callable[[Path], Mapping[str, Path]]
     convert: Callable[[Mapping[str, Path], Path], None]
     place: str = ""
+    download_bytes: int = 0
 
     @property
     def folder(self) -> Path:
@@ -45,7 +51,7 @@ class Package:
         return (self.folder / _MANIFEST).is_file()
 
     def fetch(self, progress: Progress) -> Path:
-        """Fetches, verifies and converts, unless a good copy is there; an interrupted fetch leaves nothing behind.
+        """Fetches, verifies and converts, unless a good copy is there; an interrupted one leaves a large download.
 
         Args:
             progress: Called with one sentence before each step.
@@ -62,11 +68,17 @@ class Package:
         with workspace() as work:
             for part in ("package", "ready"):
                 (work / part).mkdir()
+            into = work / "package"
+            if self.download_bytes:
+                into = cache_dir() / f".download-{self.name}"
+                into.mkdir(exist_ok=True)
             progress(f"{self.name}: downloading {self.title}")
-            taken = self.take(work / "package")
+            with _told(progress, f"{self.name}: downloading", into, self.download_bytes):
+                taken = self.take(into)
             progress(f"{self.name}: verifying")
             for name, expected in self.hashes.items():
                 if (found := sha256_of(taken[name])) != expected:
+                    taken[name].unlink()
                     told = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
                     raise MongeError(
                         f"{self.name}: {name} of {self.title} has {told}: it is not the file that monge knows"
@@ -76,6 +88,8 @@ class Package:
             self._write_manifest(work / "ready")
             self.folder.parent.mkdir(exist_ok=True)
             publish(work / "ready", self.folder, self._is_good)
+            if self.download_bytes:
+                shutil.rmtree(into)
         return self.folder
 
     def check(self) -> int:
@@ -125,3 +139,32 @@ class Package:
         }
         manifest = {"name": self.name, "package": self.title, "fetched": dict(self.hashes), "files": files}
         (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+@contextmanager
+def _told(progress: Progress, doing: str, folder: Path, total: int) -> Iterator[None]:
+    """Says every few seconds how much of a large download is there."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_SECONDS):
+            progress(f"{doing}, {_bytes_in(folder) / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    if total:
+        teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if total:
+            teller.join()
+
+
+def _bytes_in(folder: Path) -> int:
+    """Bytes of all files that are there; some may go while one looks."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total

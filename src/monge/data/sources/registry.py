@@ -20,6 +20,7 @@ from monge.data.sources.face_sources import FACE_SOURCES
 from monge.data.sources.fashion_mnist import FASHION_MNIST
 from monge.data.sources.furniture import FURNITURE
 from monge.data.sources.heads import HEADS, make_heads
+from monge.data.sources.kicad import KICAD
 from monge.data.sources.minilm import MINILM
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
@@ -157,6 +158,14 @@ _SOURCES = {
             how="monge data get furniture (Debian package by apt), or --data FOLDER with its five .sh3f files",
         ),
         Source(
+            name="kicad",
+            title="3D models of electronic parts, 34 classes",
+            kinds=("packaged", "path", "synthetic"),
+            size="1,263 models packaged (6,227 fetched), 379 MB",
+            licence="CC BY-SA 4.0 with an exception for designs that use them",
+            how="monge data get kicad (Debian package by apt), or --data FOLDER with its libraries (3dmodels)",
+        ),
+        Source(
             name="modelnet10",
             title="3D models of things of a house, 10 classes",
             kinds=("path", "synthetic"),
@@ -220,7 +229,7 @@ _SOURCES = {
 }
 TABLES = ("diamonds", "table")
 """The names among them that are tables, which `monge.data.tables.load_table` loads."""
-SHAPES = ("furniture", "modelnet10", "modelnet40")
+SHAPES = ("furniture", "kicad", "modelnet10", "modelnet40")
 """The names among them that are 3D shapes, which `monge.data.shapes.load_shapes` loads."""
 FACES = tuple(source.name for source in FACE_SOURCES)
 """The names among them that are identities to verify, which `monge.data.load_faces` loads."""
@@ -243,6 +252,7 @@ _PACKAGES: dict[str, Package | PackageGroup] = {
     "quality": FASHION_MNIST,
     "diamonds": DIAMONDS,
     "furniture": FURNITURE,
+    "kicad": KICAD,
     "sketches": SKETCHES,
     "sketch-furniture": SKETCHES,
     "efficientnet-lite0": EFFICIENTNET_LITE0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,52 @@ def write_off(path: Path, mesh: PolygonMesh, *, glued: bool = False) -> None:
     lines += [" ".join(map(str, (len(face), *face))) for face in mesh.faces]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_wrl(path: Path, mesh: PolygonMesh) -> None:
+    """Writes a mesh as one face set of flat VRML 2, in the manner of KiCad's exporter.
+
+    Args:
+        path: Where to; its folder is made.
+        mesh: What to write.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "vase.wrl"
+        >>> write_wrl(file, make_shape("vase", np.random.default_rng(0)))
+        >>> file.read_text().split("\\n")[0]
+        '#VRML V2.0 utf8'
+    """
+    faces = ",".join(f"{','.join(map(str, face))},-1" for face in mesh.faces)
+    points = ",".join(" ".join(f"{number:.3f}" for number in vertex) for vertex in mesh.vertices.tolist())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    material = "material DEF PIN-01 Material {\n\t\tdiffuseColor 0.8 0.8 0.7\n\t\t}"
+    path.write_text(
+        "#VRML V2.0 utf8\n#kicad StepUp wrl exported\n\n"
+        f"Shape {{\n\tappearance Appearance {{{material}\n\t}}\n}}\n"
+        f"Shape {{ geometry IndexedFaceSet \n{{ creaseAngle 0.50 coordIndex [{faces}]\n"
+        f"coord Coordinate {{ point [{points}]\n}}}}\nappearance Appearance{{material USE PIN-01 }}\n}}\n"
+    )
+
+
+def write_fake_kicad(folder: str | Path, models: Sequence[str], seed: int = 0) -> None:
+    """Writes the libraries of KiCad with turned parts and boxes in the place of the models.
+
+    Args:
+        folder: Where to put the libraries.
+        models: ``"Library.3dshapes/model.wrl"`` of each.
+        seed: Seed of the proportions.
+
+    Example:
+        >>> import tempfile
+        >>> write_fake_kicad(root := tempfile.mkdtemp(), ["LED_THT.3dshapes/LED_D3.0mm.wrl"])
+        >>> [path.name for path in Path(root).rglob("*.wrl")]
+        ['LED_D3.0mm.wrl']
+    """
+    names = list(SHAPES)
+    for number, model in enumerate(models):
+        random = np.random.default_rng([seed, number])
+        write_wrl(Path(folder) / model, make_shape(names[number % len(names)], random))
 
 
 def write_fake_modelnet(folder: str | Path, *, classes: int = 10, train: int = 6, test: int = 3, seed: int = 0) -> None:

@@ -1,0 +1,176 @@
+"""Electronic parts as 3D models, from the Debian package kicad-packages3d.
+
+The package has 6,227 models as VRML in 90 libraries, of which 5,910 fall into 34 classes; ``kicad.csv`` lists at most
+40 of each. It was made by rule, and nobody looked at each model:
+
+* a class is one or more whole libraries (`Connector_Dsub` is d-sub, `LED_SMD` and `LED_THT` are led);
+* a family is all models whose names differ in numbers alone, and in the side of pin 1: ``DIP-14_W7.62mm`` and
+  ``DIP-16_W10.16mm`` are both ``DIP-#_W#mm``. Its members are near-copies, so they never part in a split;
+* models that equal another to the last byte count once;
+* families take turns until there are 40, and what is taken of a family lies evenly in its names;
+* five models that cannot be read (points missing, or shapes that are moved) are left out.
+
+Models stand as KiCad has them, z up.
+"""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.data.cache import cache_dir
+from monge.data.formats.sniff import shown
+from monge.data.group_splits import split_by_groups
+from monge.data.meshes import mesh_content
+from monge.data.sources.clients import apt_download, stream_deb
+from monge.data.sources.package import Package
+from monge.errors import DataFormatError, MongeError
+
+_NAME = "kicad"
+_PACKAGE = "kicad-packages3d"
+_DEB = "kicad-packages3d_6.0.10-1_all.deb"
+_DEB_BYTES = 379_092_288
+_FOLDER = "./usr/share/kicad/3dmodels"
+_ZIP = "kicad.zip"
+_FRACTIONS = (0.6, 0.15, 0.25)
+# The largest listed model has 3 MB; anything much larger is something else.
+_MAX_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class KicadModel:
+    """One model of the list.
+
+    Args:
+        library: Its library, without ``.3dshapes``.
+        name: Its name in the library, without ``.wrl``.
+        label: Place of its class in `kicad_classes`.
+        family: Shared by near-copies.
+        place: Where it is: the archive in the data cache, or the folder of the libraries.
+    """
+
+    library: str
+    name: str
+    label: int
+    family: str
+    place: Path
+
+    @property
+    def member(self) -> str:
+        """Its file below the folder of the libraries."""
+        return f"{self.library}.3dshapes/{self.name}.wrl"
+
+    def content(self) -> bytes:
+        """Its VRML file.
+
+        Raises:
+            DataFormatError: It is missing or damaged.
+        """
+        if self.place.is_dir():
+            return mesh_content(self.place / self.member)
+        try:
+            with zipfile.ZipFile(self.place) as archive, archive.open(self.member) as stream:
+                return stream.read(_MAX_BYTES)
+        except (OSError, KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            found = f"no readable {self.member} ({error})"
+            hint = f"run `monge data get {_NAME}`"
+            raise DataFormatError(shown(self.place), "", found, "every listed model", hint) from None
+
+
+def kicad_classes() -> tuple[str, ...]:
+    """Names of the 34 classes.
+
+    Example:
+        >>> len(kicad_classes()), kicad_classes()[:3]
+        (34, ('battery holder', 'bga', 'buzzer'))
+    """
+    return tuple(sorted({row["class"] for row in _listed()}))
+
+
+def kicad_models(folder: str | Path | None = None) -> list[KicadModel]:
+    """The listed models, in the order of the list (by class, library, name).
+
+    Args:
+        folder: Where the libraries are, folders that end in ``.3dshapes``; ``None``: the data cache.
+
+    Raises:
+        MongeError: Not fetched yet.
+        DataFormatError: The folder lacks a model of the list.
+    """
+    if folder is None and not KICAD.is_cached():
+        raise MongeError(f"{_NAME} is not in the data cache ({shown(KICAD.folder)}): run `monge data get {_NAME}`")
+    place = cache_dir() / _NAME / _ZIP if folder is None else Path(folder).expanduser()
+    label = {name: number for number, name in enumerate(kicad_classes())}
+    models = [KicadModel(row["library"], row["model"], label[row["class"]], row["family"], place) for row in _listed()]
+    if folder is not None:
+        for model in models:
+            if not (place / model.member).is_file():
+                hint = f"the list is of {_PACKAGE} 6.0.10-1, whose libraries lie in /usr/share/kicad/3dmodels"
+                raise DataFormatError(shown(place), "", f"no {model.member}", "every listed model", hint)
+    return models
+
+
+def split_kicad() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in :func:`kicad_models` of the training, validation and test parts; fixed for good.
+
+    About 60/15/25 % of every class, whole families in the same part.
+    """
+    classes = {name: number for number, name in enumerate(kicad_classes())}
+    labels = [classes[row["class"]] for row in _listed()]
+    train, val, test = split_by_groups(labels, [row["family"] for row in _listed()], _FRACTIONS)
+    return train, val, test
+
+
+@cache
+def _listed() -> tuple[dict[str, str], ...]:
+    text = resources.files(__package__).joinpath("kicad.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+
+
+def _take(folder: Path) -> Mapping[str, Path]:
+    deb = folder / _DEB
+    if deb.is_file() and deb.stat().st_size == _DEB_BYTES:  # of a fetch that was interrupted later on
+        return {_DEB: deb}
+    try:
+        return {_DEB: apt_download(_PACKAGE, folder)}
+    except MongeError as error:
+        hint = f"or unpack {_PACKAGE} 6.0.10-1 elsewhere and give --data FOLDER with its libraries"
+        raise MongeError(f"{_NAME}: {error}; {hint}") from None
+
+
+def _convert(files: Mapping[str, Path], into: Path) -> None:
+    """The listed models in one archive; the package is read as it streams and never unpacked, since it has 5.5 GB."""
+    wanted = {f"{_FOLDER}/{row['library']}.3dshapes/{row['model']}.wrl" for row in _listed()}
+    with (
+        stream_deb(files[_DEB]) as stream,
+        tarfile.open(fileobj=stream, mode="r|") as archive,
+        zipfile.ZipFile(into / _ZIP, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as kept,
+    ):
+        for member in archive:
+            if member.name in wanted and member.isreg() and member.size <= _MAX_BYTES:
+                content = archive.extractfile(member)
+                assert content is not None  # since it is a regular file
+                kept.writestr(member.name.removeprefix(f"{_FOLDER}/"), content.read())
+                wanted.discard(member.name)
+    if wanted:
+        raise MongeError(f"{_NAME}: {_DEB} does not hold {min(wanted)}")
+
+
+KICAD = Package(
+    name=_NAME,
+    title=f"the Debian package {_PACKAGE} 6.0.10-1",
+    hashes={_DEB: "e4ee3179c3935885a262e41543a675208ad5b3077d348728cac46f534d01109a"},
+    take=_take,
+    convert=_convert,
+    download_bytes=_DEB_BYTES,
+)
