@@ -25,6 +25,7 @@ from monge.train.building import build_task, check_data
 from monge.train.compare import compare
 from monge.train.cross_modal_measures import check_answerable, cross_modal_metrics
 from monge.train.data_module import build_pair_sampler, build_sampler
+from monge.train.loading import load_splits
 from monge.train.pictures import pictures_of, thumbnails, views_of
 from monge.train.run_files import RunFiles
 from monge.train.selection import choose_selection
@@ -269,6 +270,8 @@ def test_data_and_losses_have_to_go_together(small, splits):
     [
         ("data.queries.augmnt=[flip]", "data.queries.augmnt: unknown key; did you mean data.queries.augment?"),
         ("data.augment=[flip]", "data.augment: unknown key"),
+        ("data={name: shrec13, views: 2, train_views: 3}", "data.train_views: found 3, expected at most views"),
+        ("data.features=efficientnet-lite0", "data.queries.augment: found it with features, expected none"),
         ("data.up=w", "data.up: found 'w', expected 'x', 'y' or 'z'"),
         ("model.query.name=vgg", "model.query.name: found vgg, expected one of lenet5, small_cnn, timm"),
         ("model.gallery.backbone.widths=[0]", "model.gallery.backbone.sizes: found [0, "),
@@ -313,7 +316,7 @@ def test_stored_pictures_are_small():
     assert thumbnails(TableSet(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64))) is None
 
 
-@pytest.mark.parametrize("name", ["sketch-furniture", "shrec13", "shrec14"])
+@pytest.mark.parametrize("name", ["sketch-furniture", "sketch-furniture-pretrained", "shrec13", "shrec14"])
 def test_the_smoke_version_is_small(name):
     recipe = smoke_recipe(load_recipe(name))
     assert (recipe.data.source, recipe.data.views, recipe.data.image_size) == ("synthetic", 3, 64)
@@ -349,3 +352,34 @@ def test_files_in_the_layout_of_shrec_are_trained_on(tmp_path, capsys):
     assert f"data: official layout: SHREC'14 read from {tmp_path / 'files'}" in said.err
     assert "rendering shapes: 9/9" in said.err
     assert "test/map" in said.out
+
+
+def test_drawings_and_shapes_described_by_a_network(tmp_path, monkeypatch, splits):
+    """The packaged network stands in as means over quarters of a picture."""
+
+    class Quarters(torch.nn.Module):
+        def forward(self, pictures):
+            return torch.nn.functional.adaptive_avg_pool2d(pictures, 2).flatten(1)
+
+    monkeypatch.setattr("monge.data.view_features.packaged_backbone", lambda name: Quarters())
+    settings = [one for one in SMALL if not one.startswith("model.")]
+    recipe = load_recipe("sketch-furniture-pretrained", [*settings, "data.train_views=2"])
+    described = load_splits(recipe)
+    queries, gallery = described.part("test")
+    assert (queries.shape, gallery.shape) == ((1, 4), (3, 4))
+    papers = splits.test_queries.pictures([2]).float() / 255
+    expected = (papers.unflatten(2, (2, 8)).unflatten(4, (2, 8)).mean((3, 5)).flatten() - 0.5) / 0.5
+    torch.testing.assert_close(queries.inputs([2])[0, 0], expected)
+    behind = splits.test_gallery.inputs([1])[0, 0, 0].float() / 255
+    behind = behind.masked_fill(behind == 0, 1.0)[:8, :8].mean()
+    torch.testing.assert_close(gallery.inputs([1])[0, 0, 0], (behind - 0.5) / 0.5)
+    assert described.source.endswith("each picture as efficientnet-lite0 describes it")
+    task = build_task(recipe, described)
+    batch = next(iter(task.batches(described, epoch=0)))
+    ready = task.ready_batch(batch, torch.Generator().manual_seed(0))
+    assert (ready[0].shape[1:], ready[1].shape[1:]) == ((1, 4), (2, 4))
+    metrics = fit(recipe, tmp_path / "run", progress=False)
+    stored = load_file(tmp_path / "run" / "embeddings.safetensors")
+    assert torch.equal(stored["test/query/images"], splits.test_queries.pictures(range(len(queries))))
+    assert torch.equal(stored["test/gallery/views"], splits.test_gallery.inputs(range(len(gallery))))
+    assert evaluate(tmp_path / "run") == metrics

@@ -96,7 +96,8 @@ def store_cross_modal(file: Path, queries: Tensor, gallery: Tensor, splits: Cros
 
 def _shown(name: str, examples: Examples) -> dict[str, Tensor]:
     """Views of shapes or one picture of each example, small; nothing where there is nothing to see."""
-    if len(examples.shape) == 4:
-        return {f"{name}/views": views_of(examples)}
+    views = getattr(examples, "shapes", examples)  # those that were described by a network
+    if len(views.shape) == 4 and views.shape[0] > 1:
+        return {f"{name}/views": views_of(views)}
     images = thumbnails(examples)
     return {} if images is None else {f"{name}/images": images}

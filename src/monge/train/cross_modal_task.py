@@ -22,7 +22,7 @@ from monge.train.cross_modal_losses import build_cross_modal_loss
 from monge.train.cross_modal_measures import cross_modal_metrics, store_cross_modal
 from monge.train.data_module import EpochBatches, PairBatch, PairBatches, build_pair_sampler
 from monge.train.inference import outputs_of
-from monge.train.pixels import Pixels
+from monge.train.pixels import DrawnViews, Pixels
 from monge.train.run_files import RunFiles
 from monge.train.selection import Selection
 from monge.train.task import Task
@@ -123,7 +123,8 @@ class CrossModalTask(Task[CrossModalSplits]):
 
 
 def side_pixels(recipe: Recipe) -> nn.ModuleDict:
-    """How the pictures of either side become inputs; empty where the data are no pictures.
+    """How the pictures of either side become inputs; empty where the data are neither pictures nor vectors of
+    some.
 
     Args:
         recipe: Its ``data`` section.
@@ -131,8 +132,12 @@ def side_pixels(recipe: Recipe) -> nn.ModuleDict:
     data = recipe.data
     if not isinstance(data, SketchData):
         return nn.ModuleDict()
-    settings = zip(SIDES, (data.queries, data.gallery), strict=True)
-    return nn.ModuleDict({side: Pixels(own.normalize, own.augment, data.image_size) for side, own in settings})
+    if data.features is not None:
+        return nn.ModuleDict({"query": DrawnViews(), "gallery": DrawnViews(data.train_views)})
+    views = {"background": data.background, "train_views": data.train_views}
+    query = Pixels(data.queries.normalize, data.queries.augment, data.image_size)
+    gallery = Pixels(data.gallery.normalize, data.gallery.augment, data.image_size, **views)
+    return nn.ModuleDict({"query": query, "gallery": gallery})
 
 
 def build_cross_modal_task(recipe: Recipe, splits: CrossModalSplits, selection: Selection) -> CrossModalTask:
@@ -151,7 +156,7 @@ def build_cross_modal_task(recipe: Recipe, splits: CrossModalSplits, selection: 
     queries, gallery = splits.part("train")
     shapes = {"query": queries.shape, "gallery": gallery.shape}
     for (side, pixels), name in zip(side_pixels(recipe).items(), ("queries", "gallery")):
-        shapes[side] = cast(Pixels, pixels).shape_of(shapes[side], f"data.{name}")
+        shapes[side] = cast(Pixels | DrawnViews, pixels).shape_of(shapes[side], f"data.{name}")
     accumulate = recipe.train.accumulate
     filled = len(build_pair_sampler(recipe, queries, gallery, None)) // accumulate
     steps = recipe.train.steps_per_epoch or max(1, filled)

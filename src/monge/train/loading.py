@@ -8,6 +8,7 @@ from typing import Any
 from monge.data import Splits, load_faces, load_images, load_shapes, load_sketch_shapes, load_table, options_of
 from monge.data.any_splits import AnySplits
 from monge.data.cross_modal import CrossModalSplits
+from monge.data.drawing_features import encode_drawings_and_shapes
 from monge.data.face_pairs import FaceSplits
 from monge.data.pairs import load_pairs
 from monge.data.view_features import encode_views
@@ -71,7 +72,11 @@ def _sketches(data: SketchData, progress: bool) -> CrossModalSplits:
     """Drawings, and views of the shapes that they are to find."""
     with rendering_progress(progress) as shown:
         given = {"size": data.image_size, "views": data.views, "up": data.up, "strict": data.strict}
-        return load_sketch_shapes(data.name, data.source, progress=shown, **given)
+        splits = load_sketch_shapes(data.name, data.source, progress=shown, **given)
+    if data.features is None:
+        return splits
+    with rendering_progress(progress, f"describing drawings and shapes by {data.features}") as shown:
+        return encode_drawings_and_shapes(splits, data.features, background=data.background, progress=shown)
 
 
 def _pairs(data: PairData, progress: bool) -> CrossModalSplits:

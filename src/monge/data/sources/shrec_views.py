@@ -76,7 +76,7 @@ def synthetic_shrec(edition: str, viewing: Viewing) -> CrossModalSplits:
         gallery = splits.test_gallery
         assert isinstance(gallery, ViewSet)  # said for the type checker: meshes were rendered
         # Without the file that their views are mapped from.
-        whole = ViewSet(gallery.inputs(range(len(gallery))), gallery.labels, gallery.names)
+        whole = ViewSet(gallery.inputs(range(len(gallery))).numpy(), gallery.labels, gallery.names)
     return replace(splits, **drawn, train_gallery=whole, val_gallery=whole, test_gallery=whole)
 
 
