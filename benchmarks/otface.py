@@ -1,15 +1,15 @@
 """OTFace beside what it is added to, and beside a loop over triplets as its released program has it.
 
-Three measurements, float32 on one CPU thread, in seconds of that thread, so that neighbours on the machine do not count:
+Three measurements, float32 on one CPU thread, in seconds of that thread, so that neighbours do not count:
 
-* ``transport``: 512 groups of a batch of 256 with maps of 512 x 7 x 7, mining, forward and backward to the maps. A Python
-  loop over the same triplets solves two problems each by ten sweeps that autograd goes back through: once with maps
-  indexed for each triplet, whose backward passes each fill a tensor of the whole batch, and once with the maps of the
-  batch taken apart beforehand. About half of the triplets cost something, as early in a training.
+* ``transport``: 512 groups of a batch of 256 with maps of 512 x 7 x 7, mining, forward and backward to the maps. A
+  Python loop over the same triplets solves two problems each by ten sweeps that autograd goes back through: once with
+  maps indexed for each triplet, whose backward passes each fill a tensor of the whole batch, and once with the maps of
+  the batch taken apart beforehand. About half of the triplets cost something, as early in a training.
 * ``step``: forward and backward of IResNet-18 at 112 x 112, of the margin head over 10,572 identities and of the
   transport; the network is timed on 32 pictures at a time.
-* ``memory``: peak of a process that takes two steps of SGD with momentum on the margin head alone, over 85,742 identities
-  of 512 numbers with batches of 256; importing torch is part of it.
+* ``memory``: peak of a process that takes two steps of SGD with momentum on the margin head alone, over 85,742
+  identities of 512 numbers with batches of 256; importing torch is part of it.
 
     python benchmarks/otface.py --out benchmarks/results/otface.csv
 """
