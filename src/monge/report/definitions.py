@@ -147,8 +147,8 @@ METRICS: dict[str, Metric] = {
     "train/hard_pairs": Metric(
         "hard pairs", "Pairs with a hard negative", "Pairs of one class that an other class comes between.", 0
     ),
-    "train/positive_distance": Metric("one person", "Transport to the positive", "Mean over the hard groups."),
-    "train/negative_distance": Metric("two people", "Transport to the negative", "Mean over the hard groups."),
+    "train/positive_distance": Metric("to the positive", "Transport to the positive", "Mean over the hard groups."),
+    "train/negative_distance": Metric("to the negative", "Transport to the negative", "Mean over the hard groups."),
     "train/active": Metric("active", "Hard groups that cost something", "Share of them."),
     "train/lr": Metric("learning rate", "Learning rate", "Step size of the optimiser."),
     "queries": Metric("queries", "Queries", "Number of test items used as queries.", 0),
