@@ -112,9 +112,10 @@ def _encoded(part: Examples, background: int, done: dict[int, Tensor], progress:
 
 def _features(views: NDArray[np.uint8] | Tensor, background: int, progress: Progress) -> Tensor:
     """Vectors float32 ``(N, V, F)`` of all views there are."""
-    digest = hashlib.sha256(str(tuple(views.shape)).encode())
-    for place in range(len(views)):
-        digest.update(np.ascontiguousarray(views[place]).tobytes())
+    stored = views.numpy() if isinstance(views, Tensor) else views
+    digest = hashlib.sha256(str(stored.shape).encode())
+    for one in stored:
+        digest.update(one.tobytes())
     encoder = dict(EFFICIENTNET_LITE0.hashes)
     settings = {"version": _VERSION, "encoder": encoder, "background": background, "views": digest.hexdigest()}
     networks: list[PackagedBackbone] = []
@@ -123,7 +124,7 @@ def _features(views: NDArray[np.uint8] | Tensor, background: int, progress: Prog
     def compute(items: list[int]) -> Features:
         if not networks:
             networks.append(packaged_backbone("efficientnet-lite0").eval())
-        given = torch.from_numpy(np.array(views[items[0] : items[-1] + 1]))  # (n, V, C, H, W)
+        given = torch.from_numpy(np.array(stored[items[0] : items[-1] + 1]))  # (n, V, C, H, W)
         x = given.flatten(0, 1).float() / 255
         x = x.masked_fill(x == 0, background / 255)
         vectors = networks[0]((x - 0.5) / 0.5)

@@ -24,6 +24,8 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
     data = recipe.data.model_copy(update={"source": "synthetic"})
     if isinstance(data, ShapeData | SketchData):
         data = data.model_copy(update={"image_size": min(64, data.image_size), "views": min(3, data.views)})
+        if data.train_views is not None:
+            data = data.model_copy(update={"train_views": min(2, data.train_views)})
     parts = {"data": data, "sampler": _small(recipe.sampler), "train": train, "evaluate": evaluation}
     return recipe.model_copy(update=parts)
 
