@@ -247,7 +247,9 @@ def test_data_and_losses_have_to_go_together(small, splits):
     with pytest.raises(RecipeError, match=r"model\.name: found lenet5, expected two_modalities"):
         build_task(load_recipe("sketch-furniture", ["model=lenet5", "data.source=synthetic"]), splits)
     both = "model={name: two_modalities, query: {name: lenet5}, gallery: {name: lenet5}}"
-    with pytest.raises(RecipeError, match=r"model\.name: found two_modalities with the loss batchwise_ot"):
+    with pytest.raises(
+        RecipeError, match=r"model\.name: found two_modalities with the loss batchwise_ot, expected one of lenet5"
+    ):
         build_task(load_recipe("mnist", [both]), digits)
     with pytest.raises(RecipeError, match=r"model\.gallery\.name: found lenet5, which takes images"):
         build_task(load_recipe("sketch-furniture", ["model.gallery=lenet5", few]), splits)

@@ -134,7 +134,7 @@ def side_pixels(recipe: Recipe) -> nn.ModuleDict:
         return nn.ModuleDict()
     if data.features is not None:
         return nn.ModuleDict({"query": DrawnViews(), "gallery": DrawnViews(data.train_views)})
-    views = {"background": data.background, "train_views": data.train_views}
+    views: dict[str, Any] = {"background": data.background, "train_views": data.train_views}
     query = Pixels(data.queries.normalize, data.queries.augment, data.image_size)
     gallery = Pixels(data.gallery.normalize, data.gallery.augment, data.image_size, **views)
     return nn.ModuleDict({"query": query, "gallery": gallery})

@@ -54,8 +54,8 @@ def _images(data: ImageData, progress: bool) -> Splits:
 def _shapes(data: ShapeData, progress: bool) -> Splits:
     """Views of shapes."""
     with rendering_progress(progress) as shown:
-        given = {"size": data.image_size, "views": data.views, "split": data.split, "strict": data.strict}
-        splits = load_shapes(data.name, data.source, progress=shown, **given)
+        given: dict[str, Any] = {"size": data.image_size, "views": data.views, "split": data.split}
+        splits = load_shapes(data.name, data.source, strict=data.strict, progress=shown, **given)
     if data.features is None:
         return splits
     with rendering_progress(progress, f"describing shapes by {data.features}") as shown:
@@ -71,8 +71,8 @@ def _rows(data: TableData, progress: bool) -> Splits:
 def _sketches(data: SketchData, progress: bool) -> CrossModalSplits:
     """Drawings, and views of the shapes that they are to find."""
     with rendering_progress(progress) as shown:
-        given = {"size": data.image_size, "views": data.views, "up": data.up, "strict": data.strict}
-        splits = load_sketch_shapes(data.name, data.source, progress=shown, **given)
+        given: dict[str, Any] = {"size": data.image_size, "views": data.views, "up": data.up}
+        splits = load_sketch_shapes(data.name, data.source, strict=data.strict, progress=shown, **given)
     if data.features is None:
         return splits
     with rendering_progress(progress, f"describing drawings and shapes by {data.features}") as shown:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from monge.data import Examples
 from monge.errors import RecipeError
 from monge.nn import ModelConfig
-from monge.nn.two_modalities_build import TwoModalitiesConfig
 from monge.recipes import Recipe
 from monge.train.task import pixels_of
 
@@ -31,11 +32,10 @@ def single_model(recipe: Recipe) -> ModelConfig:
         recipe: Its model section.
 
     Raises:
-        RecipeError: It is one for two kinds.
+        RecipeError: It is one for two kinds, or for faces.
     """
-    if isinstance(recipe.model, TwoModalitiesConfig):
-        raise RecipeError(
-            f"model.name: found two_modalities with the loss {recipe.loss.name}, which is for one network: choose the "
-            "network that the data need, or a loss between two modalities"
-        )
+    if not isinstance(recipe.model, ModelConfig):
+        known = ", ".join(config.name for config in get_args(ModelConfig))
+        found = f"found {recipe.model.name} with the loss {recipe.loss.name}"
+        raise RecipeError(f"model.name: {found}, expected one of {known}")
     return recipe.model

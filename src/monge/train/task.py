@@ -221,7 +221,9 @@ def pixels_of(recipe: Recipe) -> Pixels | DrawnViews | None:
         return None
     if isinstance(data, ShapeData) and data.features is not None:
         return DrawnViews(data.train_views)
-    views = {"background": data.background, "train_views": data.train_views} if isinstance(data, ShapeData) else {}
+    views: dict[str, Any] = {}
+    if isinstance(data, ShapeData):
+        views = {"background": data.background, "train_views": data.train_views}
     return Pixels(data.normalize, data.augment, data.image_size, **views)
 
 

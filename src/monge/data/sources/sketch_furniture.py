@@ -32,7 +32,12 @@ def load_sketch_furniture(split: FurnitureSplit, viewing: Viewing) -> CrossModal
     queries, gallery = ("{:,} / {:,} / {:,}".format(*map(len, parts)) for parts in (drawn, found))
     lost = ", ".join(name for name in shapes.classes if name not in SKETCH_CLASSES)
     return CrossModalSplits(
-        *(part for pair in zip(drawn, found, strict=True) for part in pair),
+        train_queries=drawn[0],
+        train_gallery=found[0],
+        val_queries=drawn[1],
+        val_gallery=found[1],
+        test_queries=drawn[2],
+        test_gallery=found[2],
         classes=SKETCH_CLASSES,
         source=f"packaged: icons of {SKETCHES.title}; {shapes.source.removeprefix('packaged: ')}",
         definition=(
