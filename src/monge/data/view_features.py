@@ -98,8 +98,9 @@ def encode_views(
         MongeError: The data are no views, the network is not fetched yet, or the cache cannot be written.
     """
     done: dict[int, Tensor] = {}  # parts of a data set share one file of views
-    parts = {name: _encoded(getattr(splits, name), background, done, progress) for name in ("train", "val", "test")}
-    return replace(splits, **parts, source=f"{splits.source}, each view as {encoder} describes it")
+    train, val, test = (_encoded(part, background, done, progress) for part in (splits.train, splits.val, splits.test))
+    told = f"{splits.source}, each view as {encoder} describes it"
+    return replace(splits, train=train, val=val, test=test, source=told)
 
 
 def _encoded(part: Examples, background: int, done: dict[int, Tensor], progress: Progress) -> ViewFeatures:

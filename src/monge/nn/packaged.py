@@ -94,7 +94,7 @@ class PackagedBackbone(nn.Module):
     ) -> None:
         super().__init__()
         # Channels last is several times as fast on a CPU, above all in the convolutions of each channel by itself.
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.fixed_statistics, self.lr_scale = fixed_statistics, lr_scale
         self.num_features = int(cast(Any, network).num_features)
         self._frozen = _first_parts(network, freeze)
