@@ -89,7 +89,11 @@ def project(vectors: Tensor) -> tuple[Tensor, str]:
         # Started from the principal axes, so that far-away groups keep their places and the map is reproducible.
         start = (plane / plane[:, 0].std().clamp_min(1e-12) * 1e-4).numpy()
         tsne = manifold.TSNE(2, init=start, perplexity=perplexity, random_state=0, n_jobs=1)
-        plane, method = torch.from_numpy(tsne.fit_transform(vectors.numpy())), f"t-SNE, perplexity {perplexity:.0f}"
+        threads = require("threadpoolctl", extra="train", purpose="the t-SNE map of a report")
+        # Its gradients use all cores whatever n_jobs says, and threads that wait for busy cores take minutes.
+        with threads.threadpool_limits(1):
+            placed = tsne.fit_transform(vectors.numpy())
+        plane, method = torch.from_numpy(placed), f"t-SNE, perplexity {perplexity:.0f}"
     return _to_unit_square(plane), method
 
 
