@@ -38,8 +38,10 @@ def encode_drawings_and_shapes(
     """
     parts = ("train", "val", "test")
     told = (splits.classes, splits.source, splits.definition)
-    drawn = encode_views(Splits(*(_papers(splits.part(name)[0]) for name in parts), *told), encoder, progress=progress)
-    shapes = Splits(*(splits.part(name)[1] for name in parts), *told)
+    queries, gallery = zip(*(splits.part(name) for name in parts), strict=True)
+    train, val, test = (_papers(part) for part in queries)
+    drawn = encode_views(Splits(train, val, test, *told), encoder, progress=progress)
+    shapes = Splits(gallery[0], gallery[1], gallery[2], *told)
     found = encode_views(shapes, encoder, background=background, progress=progress)
     return replace(
         splits,

@@ -6,6 +6,7 @@ import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from monge.data.cache import workspace
 from monge.data.cross_modal import CrossModalSplits
 from monge.data.drawing_set import DrawingSet
+from monge.data.examples import Examples
 from monge.data.formats.flaws import Flaws
 from monge.data.formats.labelled_files import LabelledFiles
 from monge.data.formats.shrec import EDITIONS, ShrecFolder, read_shrec
@@ -28,7 +30,7 @@ from monge.data.views.view_set import ViewSet
 VAL_FRACTION = 0.1
 # Sketches in memory; those of SHREC'14 take 2 GB at 224 pixels.
 _CACHE_BYTES = 1 << 30
-_SYNTHETIC = {"classes": 6, "train": 12, "test": 4, "models": 4}
+_SYNTHETIC: dict[str, Any] = {"classes": 6, "train": 12, "test": 4, "models": 4}
 _SYNTHETIC_VAL = 0.25
 _LOG = logging.getLogger("monge.data")
 
@@ -72,12 +74,13 @@ def synthetic_shrec(edition: str, viewing: Viewing) -> CrossModalSplits:
         told = f"synthetic: solids of {len(listed.classes)} made-up classes and drawings of their edges"
         quick = replace(viewing, jobs=1, progress=None)
         splits = _splits(edition, listed, told, "z", quick, work / "views", _SYNTHETIC_VAL)
-        drawn = {name: _in_memory(getattr(splits, name)) for name in ("train_queries", "val_queries", "test_queries")}
+        train, val, test = (_in_memory(splits.part(name)[0]) for name in ("train", "val", "test"))
         gallery = splits.test_gallery
         assert isinstance(gallery, ViewSet)  # said for the type checker: meshes were rendered
         # Without the file that their views are mapped from.
         whole = ViewSet(gallery.inputs(range(len(gallery))).numpy(), gallery.labels, gallery.names)
-    return replace(splits, **drawn, train_gallery=whole, val_gallery=whole, test_gallery=whole)
+    parts: dict[str, Any] = {"train_gallery": whole, "val_gallery": whole, "test_gallery": whole}
+    return replace(splits, train_queries=train, val_queries=val, test_queries=test, **parts)
 
 
 def _splits(
@@ -109,5 +112,6 @@ def _drawings(files: LabelledFiles, size: int, pictures: PictureCache) -> Drawin
     return DrawingSet(ImageFiles(files.paths, torch.from_numpy(files.labels), size, cache=pictures))
 
 
-def _in_memory(drawings: DrawingSet) -> DrawingSet:
+def _in_memory(drawings: Examples) -> DrawingSet:
+    assert isinstance(drawings, DrawingSet)  # said for the type checker: made here
     return DrawingSet(ImageSet(drawings.pictures(range(len(drawings))), drawings.labels))
