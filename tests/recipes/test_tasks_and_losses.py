@@ -37,7 +37,10 @@ def test_a_recipe_written_out_keeps_its_task_and_takes_another_loss(tmp_path):
     [
         (["task=classification"], "task: found classification with the loss batchwise_ot, expected embedding"),
         (["loss=xemd2", "task=embedding"], "task: found embedding with the loss xemd2, expected classification"),
-        (["task=regression"], "task: found 'regression', expected 'embedding', 'classification', 'cross-modal' or 'face'"),
+        (
+            ["task=regression"],
+            "task: found 'regression', expected 'embedding', 'classification', 'cross-modal' or 'face'",
+        ),
         (["loss=xemd3"], "loss.name: found xemd3, expected one of batchwise_ot, "),
         (["loss=xemd1", "loss.ground=learnd"], "loss.ground.name: found learnd, expected one of line, tree, matrix"),
         (["loss=xemd1", "loss.ground=learned", "loss.ground.momentum=2"], "loss.ground.momentum: found 2, expected"),
