@@ -183,7 +183,8 @@ def test_wrong_names_and_values_are_one_line(name: str, params: object, line: st
 def test_the_parameters_of_our_own_loss_are_those_of_its_constructor() -> None:
     accepted = inspect.signature(BatchwiseOTLoss).parameters
     for name, field in BatchwiseOTParams.model_fields.items():
-        assert name == "name" or accepted[name].default == field.default
+        # The softmax beside it is the task's: it has a head of its own.
+        assert name in ("name", "softmax") or accepted[name].default == field.default
     # Tolerance and memory are no choices of an experiment, and fixed sweeps are for the released presets.
     assert set(accepted) - set(BatchwiseOTParams.model_fields) <= {"tol", "sweeps", "max_pairs"}
 

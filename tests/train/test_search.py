@@ -17,7 +17,7 @@ from monge.train import fit
 from monge.train import search as room
 from monge.train.search import search
 
-FEW = ["train.epochs=30", "train.steps_per_epoch=4", "sampler.classes_per_batch=40", "model.embedding_dim=32"]
+FEW = ["train.epochs=30", "train.steps_per_epoch=4", "sampler.classes_per_batch=40"]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_other_ways_to_fail(made_up: Path, run: Path, tmp_path: Path, monkeypatc
 
 
 def test_a_drawing_finds_shapes(tmp_path: Path) -> None:
-    settings = ["data.source=synthetic", "data.image_size=16", "data.views=2", "train.epochs=1"]
+    settings = ["data.source=synthetic", "data.image_size=16", "data.views=3", "train.epochs=1"]
     settings += ["train.steps_per_epoch=1", "sampler.classes_per_batch=2"]
     fit(load_recipe("sketch-furniture", settings), tmp_path / "run", device="cpu")
     drawing = tmp_path / "drawing.png"
