@@ -181,7 +181,7 @@ def test_pictures_of_views_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_what_is_no_shape_or_no_choice_is_one_line(tmp_path: Path) -> None:
     for name, source, options, said in (
-        ("chairs", "synthetic", {}, "no shapes are called 'chairs', expected one of furniture, kicad, modelnet10, modelnet40"),
+        ("chairs", "synthetic", {}, "no shapes are called 'chairs', expected one of furniture, kicad, modelnet10"),
         ("furniture", "synthetic", {"split": "day"}, "data.split: found 'day', expected model or author"),
         ("modelnet10", "synthetic", {"split": "author"}, "data.split: modelnet10 leaves no such choice"),
         ("furniture", "synthetic", {"views": 0}, "found views=0, expected a whole number from 1 to 360"),
