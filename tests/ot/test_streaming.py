@@ -96,3 +96,14 @@ def test_blocks_cover_all_rows_once() -> None:
     for rows, per_block in ((10, 3), (9, 3), (1, 5)):
         covered = torch.cat([torch.arange(rows)[block] for block in row_blocks(rows, per_block)])
         assert torch.equal(covered, torch.arange(rows))
+
+
+def test_a_limit_that_falls_on_a_change_of_scale_is_told() -> None:
+    """What the last pass found at a wider epsilon says nothing about the plan at its own."""
+    cost = costs(12, 12)
+    epsilon = float(cost.max()) / 3000.0  # some stages of annealing, even in float64
+    for passes in range(1, 300):
+        found = solve(cost, epsilon, tol=1e-3, max_iter=passes)
+        plan = plan_of(found, cost, epsilon)
+        true = float((plan.sum(1) - 1 / 12).abs().sum() + (plan.sum(0) - 1 / 12).abs().sum())
+        assert found.error >= 0.9 * min(true, 2.0), passes

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from monge.losses.gpu_pairs_kernel import half_step, sum_rows
 from monge.losses.streamed_pairs import StreamedPairs, StreamedPlan
-from monge.ot.streaming import StreamedPotentials, next_relaxation, stages_of
+from monge.ot.streaming import ANNEAL, STAGE_TOL, StreamedPotentials, next_relaxation, stages_of
 
 _ROWS, _COLUMNS = 32, 32
-_ANNEAL, _STAGE_TOL = 4.0, 0.1
 _PASSES_PER_LOOK = 4
 
 
@@ -49,7 +48,7 @@ def stream_potentials_on_gpu(
     """
     forward, back = _sides(pairs), _sides(pairs.transposed())
     stages = 0 if warm else stages_of(1.0 / epsilon, g.dtype)
-    scale = epsilon * _ANNEAL**stages
+    scale = epsilon * ANNEAL**stages
     q, omega, previous, error, spent = g / scale, 1.0, math.inf, math.inf, 0
     p, held = g.new_zeros(len(pairs.x)), q
     while spent < max_iter:
@@ -63,10 +62,10 @@ def stream_potentials_on_gpu(
         error = float(missed)
         if stages == 0 and not error >= 0.9 * tol:
             break
-        if stages and error < _STAGE_TOL:
-            stages, scale = stages - 1, scale / _ANNEAL
-            p, q, omega, previous = p * _ANNEAL, q * _ANNEAL, 1.0, math.inf
-            held, error = q, math.inf  # not measured at this scale
+        if stages and error < STAGE_TOL:
+            stages, scale = stages - 1, scale / ANNEAL
+            p, q, omega, previous = p * ANNEAL, q * ANNEAL, 1.0, math.inf
+            held, error = q, 2.0  # not measured at this scale, should these have been the last passes
         else:
             chosen = next_relaxation(error, previous, omega)
             previous, omega = error if chosen == omega else math.inf, chosen

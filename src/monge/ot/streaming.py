@@ -18,8 +18,8 @@ CostRows = Callable[[slice], Tensor]
 
 # Where the costs span more of epsilon than this, entries of the kernel are lost: start wider and narrow down.
 _SAFE_RANGE = {torch.float32: 60.0, torch.float64: 500.0}
-_ANNEAL = 4.0
-_STAGE_TOL = 0.1
+ANNEAL = 4.0
+STAGE_TOL = 0.1
 # A rate is measured over this many passes, once the error is below the mark.
 _PASSES_PER_RATE = 4
 _RELAX_BELOW = 0.5
@@ -92,7 +92,7 @@ def stream_potentials(
                 [0.0596, 0.4404]])
     """
     stages = 0 if warm else stages_of(spread / epsilon, g.dtype)
-    scale = epsilon * _ANNEAL**stages
+    scale = epsilon * ANNEAL**stages
     p, q, next_q = g.new_zeros(rows), g / scale, g / scale
     omega, previous, error, spent = 1.0, math.inf, math.inf, 0
     while spent < max_iter:
@@ -102,10 +102,11 @@ def stream_potentials(
         final = stages == 0
         if final and not error >= 0.9 * tol:
             break
-        if not final and error < _STAGE_TOL:
+        if not final and error < STAGE_TOL:
             stages -= 1
-            scale /= _ANNEAL
-            next_q, omega, previous = next_q * _ANNEAL, 1.0, math.inf
+            scale /= ANNEAL
+            next_q, omega, previous = next_q * ANNEAL, 1.0, math.inf
+            error = 2.0  # not measured at this scale, should this have been the last pass
         elif spent % _PASSES_PER_RATE == 0:
             chosen = next_relaxation(error, previous, omega)
             # A change shakes the error up at first; the next look only takes note of it.
@@ -164,7 +165,7 @@ def _sweep(
 
 def stages_of(reach: float, dtype: torch.dtype) -> int:
     """Stages of annealing that a problem needs whose costs span ``reach`` times epsilon."""
-    return math.ceil(math.log(max(1.0, reach / _SAFE_RANGE[dtype]), _ANNEAL))
+    return math.ceil(math.log(max(1.0, reach / _SAFE_RANGE[dtype]), ANNEAL))
 
 
 def next_relaxation(error: float, previous: float, omega: float) -> float:
