@@ -113,7 +113,7 @@ def test_embedding_leaves_the_mode_and_does_not_depend_on_the_chunk(monkeypatch)
     splits = load_images("mnist", "synthetic")
     task = build_task(recipe, splits).train()
     whole = outputs_of(task, splits.val)
-    monkeypatch.setattr("monge.train.inference._AT_ONCE", 7)
+    monkeypatch.setattr("monge.train.inference._AT_ONCE_ON_CPU", 7)
     torch.testing.assert_close(outputs_of(task, splits.val), whole)
     assert task.training
     assert not whole.requires_grad

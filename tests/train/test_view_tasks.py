@@ -73,7 +73,7 @@ def test_outputs_do_not_depend_on_how_many_objects_go_at_a_time(splits, monkeypa
     task = build_task(load_recipe("furniture", VIEWS), splits)
     whole = outputs_of(task, splits.test)
     seen = []
-    monkeypatch.setattr("monge.train.inference._AT_ONCE", 10)
+    monkeypatch.setattr("monge.train.inference._AT_ONCE_ON_CPU", 10)
     inputs = ViewSet.inputs
     monkeypatch.setattr(ViewSet, "inputs", lambda self, rows: (seen.append(len(rows)), inputs(self, rows))[1])
     torch.testing.assert_close(outputs_of(task, splits.test), whole)

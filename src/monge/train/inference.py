@@ -13,8 +13,8 @@ from monge.data import Examples
 if TYPE_CHECKING:
     from monge.train.task import Task
 
-# Pictures.
-_AT_ONCE = 500
+# Pictures at once. What a convolution reads and writes of 64 stays in the caches of a core: half the time of 500.
+_AT_ONCE, _AT_ONCE_ON_CPU = 500, 64
 
 
 @torch.no_grad()
@@ -41,7 +41,8 @@ def outputs_of(
     was_training = task.training
     task.eval()
     views = examples.shape[0] if len(examples.shape) == 4 else 1
-    chunks = torch.split(torch.arange(rank, len(examples), world_size), max(1, _AT_ONCE // views))
+    at_once = _AT_ONCE_ON_CPU if task.device.type == "cpu" else _AT_ONCE
+    chunks = torch.split(torch.arange(rank, len(examples), world_size), max(1, at_once // views))
     through = task if forward is None else forward
     parts = [through(examples.inputs(chunk).to(task.device)).float() for chunk in chunks if len(chunk)]
     task.train(was_training)
