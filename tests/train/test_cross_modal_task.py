@@ -114,6 +114,29 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed(whole, small, started, rec
     assert records(tmp_path / "killed") == records(folder)
 
 
+def test_the_classifier_of_the_softmax_term_is_trained_logged_kept_and_resumed(small, records, tmp_path):
+    recipe = load_recipe("sketch-furniture", [*SMALL, "loss.softmax=0.2"])
+    metrics = fit(recipe, tmp_path / "whole", progress=False)
+    logged = [line for line in records(tmp_path / "whole") if "train/loss" in line]
+    assert all(line["train/query_softmax"] > 0 and line["train/gallery_softmax"] > 0 for line in logged)
+    kept = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)["loss"]
+    begun = build_task(recipe, load_sketch_shapes("sketch-furniture", "synthetic", size=16, views=3)).loss.state_dict()
+    assert list(kept) == ["classifier.weight", "classifier.bias"]
+    assert all(not torch.equal(kept[name], begun[name]) for name in begun)
+    assert evaluate(tmp_path / "whole") == metrics
+
+
+def test_a_run_with_a_classifier_goes_on_as_if_it_had_not_stopped(started, records, tmp_path):
+    settings = (*SMALL, "loss.softmax=1.0")
+    recipe = load_recipe("sketch-furniture", settings)
+    metrics = fit(recipe, tmp_path / "whole", progress=False)
+    process = started(tmp_path / "killed", 5, recipe="sketch-furniture", settings=settings)
+    process.kill()
+    process.wait()
+    assert fit(recipe, tmp_path / "killed", resume=True, progress=False) == metrics
+    assert records(tmp_path / "killed") == records(tmp_path / "whole")
+
+
 def test_both_sides_are_augmented_each_in_its_own_way(splits):
     settings = ["data.queries.augment=[stroke_width]", "data.gallery.augment=[flip]"]
     task = build_task(load_recipe("sketch-furniture", [*SMALL, *settings]), splits)
@@ -231,8 +254,9 @@ def test_selection_knows_classes_from_pairs(small, splits):
 
 def test_losses_are_compared(tmp_path):
     recipe = load_recipe("sketch-furniture", [*SMALL, "train.epochs=1"])
-    result = compare(recipe, "cross-modal-ot,infonce", 1, tmp_path, lrs=[1e-3], progress=False)
-    assert [loss.name for loss in result.losses] == ["cross_modal_ot", "infonce"]
+    losses = "cross-modal-ot,cross-modal-ot:softmax=1,infonce"
+    result = compare(recipe, losses, 1, tmp_path, lrs=[1e-3], progress=False)
+    assert [loss.name for loss in result.losses] == ["cross_modal_ot", "cross_modal_ot-softmax=1", "infonce"]
     assert all(0 < loss.summary()[0]["test/map"] < 1 for loss in result.losses)
     with pytest.raises(RecipeError, match="--losses: "):
         compare(recipe, "cross-modal-ot,triplet", 1, tmp_path / "other", progress=False)

@@ -81,7 +81,13 @@ class CrossModalBatchwiseOTLoss(nn.Module):
         learn_temperature: Make the temperature a parameter, ``log_temperature``, that starts at the value given.
         softmax_weight: What a softmax cross-entropy of the logits is multiplied by. The released programs for 3D shapes
             have 0.2 (ModelNet40) and 1 (ModelNet10), the one for drawings and shapes has none.
+        classifier: Length of an embedding and number of classes: the loss then has a linear classifier, one for both
+            modalities, whose logits the softmax term takes where a call brings none. Its weights are parameters of the
+            loss and must be trained with the networks.
         **settings: Of each `monge.losses.BatchwiseOTLoss`.
+
+    Attributes:
+        terms: Cross-entropies at the last call, ``x_softmax`` and ``y_softmax``, before their weight; without gradient.
 
     Raises:
         ValueError: A value outside its range.
@@ -104,6 +110,7 @@ class CrossModalBatchwiseOTLoss(nn.Module):
         temperature: float = 1.0,
         learn_temperature: bool = False,
         softmax_weight: float = 0.0,
+        classifier: tuple[int, int] | None = None,
         **settings: Unpack[ProblemSettings],
     ) -> None:
         super().__init__()
@@ -116,18 +123,32 @@ class CrossModalBatchwiseOTLoss(nn.Module):
         self.weights = _named_weights(weights, halves)
         if not self.weights and softmax_weight == 0:
             raise ValueError("weights: found all 0 and no softmax_weight, expected something to learn from")
+        if classifier is not None and (softmax_weight == 0 or min(classifier) < 1):
+            found = f"found {classifier} with softmax_weight {softmax_weight:g}"
+            raise ValueError(f"classifier: {found}, expected sizes of at least 1 and a weight above 0")
         self.halves, self.metric, self.softmax_weight = halves, metric, softmax_weight
         self.temperature = temperature
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature))) if learn_temperature else None
         self.problems = nn.ModuleDict({name: BatchwiseOTLoss(**settings) for name in self.weights})
+        self.classifier = None if classifier is None else nn.Linear(*classifier)
+        self.terms: dict[str, Tensor] = {}
 
     @classmethod
-    def preset(cls, name: PresetName = "shrec14", *, quirks: Quirks = "corrected") -> CrossModalBatchwiseOTLoss:
+    def preset(
+        cls,
+        name: PresetName = "shrec14",
+        *,
+        quirks: Quirks = "corrected",
+        softmax_weight: float | None = None,
+        classifier: tuple[int, int] | None = None,
+    ) -> CrossModalBatchwiseOTLoss:
         """The loss with the settings of a released program, softmax weight included; see `monge.losses.presets`.
 
         Args:
             name: ``"shrec14"`` is the program for drawings and shapes.
             quirks: ``"released"`` also takes halves where the program draws two batches.
+            softmax_weight: Another weight than the program's.
+            classifier: As for the loss itself.
 
         Raises:
             ValueError: An unknown name or choice of quirks.
@@ -138,7 +159,8 @@ class CrossModalBatchwiseOTLoss(nn.Module):
         """
         settings = preset_settings(name, quirks)
         halves = quirks == "released" and name in _TWO_BATCHES
-        return cls(halves=halves, softmax_weight=_RELEASED_SOFTMAX.get(name, 0.0), **settings)
+        weight = _RELEASED_SOFTMAX.get(name, 0.0) if softmax_weight is None else softmax_weight
+        return cls(halves=halves, softmax_weight=weight, classifier=classifier, **settings)
 
     def forward(
         self,
@@ -187,7 +209,8 @@ class CrossModalBatchwiseOTLoss(nn.Module):
             y_emb: Embeddings of the other, ``(M, D)``.
             x_labels: Classes or pair identities, integers ``(N,)``.
             y_labels: ``(M,)``, from the same numbering.
-            x_logits: ``(N, C)``, for the softmax term; with it, and only with it, labels must be classes.
+            x_logits: ``(N, C)``, for the softmax term, in place of what the loss's own classifier gives; with such a
+                term, and only with it, labels must be classes below C.
             y_logits: ``(M, C)``.
             ignore_xx: True at pairs that do not count, bool ``(N, N)``: captions that say the same of different clips.
             ignore_yy: ``(M, M)``.
@@ -217,7 +240,12 @@ class CrossModalBatchwiseOTLoss(nn.Module):
             if name in self.weights:
                 mask = ignored[name.replace("1", "").replace("2", "")]
                 parts[name] = self._problem(name, one, other, mask)
-        return parts | self._softmax({"x_softmax": (x_logits, x_labels), "y_softmax": (y_logits, y_labels)})
+        if self.classifier is not None and x_logits is None and y_logits is None:
+            dtype = self.classifier.weight.dtype
+            x_logits, y_logits = (self.classifier(one.to(dtype)) for one in (x_emb, y_emb))  # (N, C), (M, C)
+        softmax = self._softmax({"x_softmax": (x_logits, x_labels), "y_softmax": (y_logits, y_labels)})
+        self.terms = {name: part.detach() for name, part in softmax.items()}
+        return parts | softmax
 
     def diagnostics(self) -> dict[str, PlanDiagnostics]:
         """Figures on the plan of each sum at the last call.

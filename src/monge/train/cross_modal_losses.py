@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from torch import nn
 
 from monge.losses import (
@@ -43,12 +45,13 @@ def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_class
         >>> build_cross_modal_loss(CrossModalOTParams(weights=(0, 0, 1, 1)), embedding_dim=8, num_classes=3).weights
         {'xy': 2.0}
     """
-    settings = config.model_dump(exclude={"name"})
+    settings = config.model_dump(exclude={"name", "softmax"})
     match config:
         case CrossModalOTParams():
-            return CrossModalBatchwiseOTLoss(**settings)
+            return CrossModalBatchwiseOTLoss(**settings, **_softmax(config.softmax, embedding_dim, num_classes))
         case CrossModalOTPresetParams():
-            return CrossModalBatchwiseOTLoss.preset(config.preset, quirks=config.quirks)
+            term = _softmax(config.softmax, embedding_dim, num_classes)
+            return CrossModalBatchwiseOTLoss.preset(config.preset, quirks=config.quirks, **term)
         case InverseOTParams():
             return InverseOTLoss(**settings)
         case InfoNCEParams():
@@ -62,3 +65,13 @@ def build_cross_modal_loss(config: CrossModalLoss, embedding_dim: int, num_class
 
             alone = config.name.removeprefix("cross_modal_")
             return JointModalities(build_baseline(alone, settings, embedding_dim, num_classes))
+
+
+class _SoftmaxTerm(TypedDict):
+    softmax_weight: float
+    classifier: tuple[int, int] | None
+
+
+def _softmax(weight: float, embedding_dim: int, num_classes: int) -> _SoftmaxTerm:
+    """A classifier where cross-entropies count."""
+    return {"softmax_weight": weight, "classifier": (embedding_dim, num_classes) if weight else None}

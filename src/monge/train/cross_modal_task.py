@@ -27,6 +27,9 @@ from monge.train.run_files import RunFiles
 from monge.train.selection import Selection
 from monge.train.task import Task
 
+# What the loss calls its terms, and whose they are.
+_SOFTMAX = {"x_softmax": "query", "y_softmax": "gallery"}
+
 
 class CrossModalTask(Task[CrossModalSplits]):
     """Two networks under a loss called as ``loss(queries, gallery, query_labels, gallery_labels)``.
@@ -84,15 +87,17 @@ class CrossModalTask(Task[CrossModalSplits]):
         return self.guarded(queries, gallery.float(), batch.query_labels, batch.gallery_labels)
 
     def figures(self) -> Mapping[str, Tensor | float]:
-        """Figures on the transport plans of the last batch, where the loss has any."""
+        """Figures on the transport plans of the last batch and its softmax terms, where the loss has any."""
         diagnostics = getattr(self.loss, "diagnostics", None)
         found: Any = diagnostics() if callable(diagnostics) else {}
         plans: dict[str, PlanDiagnostics] = {"": found} if isinstance(found, PlanDiagnostics) else found
-        return {
+        of_plans: dict[str, Tensor | float] = {
             "_".join(filter(None, ("train/plan", plan, name))): float(value)
             for plan, figures in plans.items()
             for name, value in figures._asdict().items()
         }
+        terms = getattr(self.loss, "terms", {})
+        return of_plans | {f"train/{side}_softmax": terms[part] for part, side in _SOFTMAX.items() if part in terms}
 
     @property
     def width(self) -> int:
