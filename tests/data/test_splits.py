@@ -54,3 +54,15 @@ def test_image_set_refuses_other_shapes_and_types() -> None:
     for bad in ((images.float(), labels), (images[:, 0], labels), (images, labels[:2]), (images, labels.int())):
         with pytest.raises(ValueError, match="must be"):
             ImageSet(*bad)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(2, 4))
+def test_least_is_taken_where_as_many_stay(labels: list[int], least: int) -> None:
+    values = np.array(labels)
+    stay, aside = split_by_fraction(values, 0.1, least=least)
+    plain, _ = split_by_fraction(values, 0.1)
+    assert sorted([*stay.tolist(), *aside.tolist()]) == list(range(len(labels)))
+    assert set(stay) <= set(plain)
+    for name in set(labels):
+        size, out = int((values == name).sum()), int((values[aside] == name).sum())
+        assert out >= least if size >= 2 * least else out <= max(1, size - least)

@@ -39,7 +39,7 @@ def split_by_counts(labels: ArrayLike, counts: Sequence[int], *, seed: int = SPL
 
 
 def split_by_fraction(
-    labels: ArrayLike, fraction: float, *, seed: int = SPLIT_SEED
+    labels: ArrayLike, fraction: float, *, least: int = 1, seed: int = SPLIT_SEED
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sets a share of every class aside.
 
@@ -47,6 +47,7 @@ def split_by_fraction(
         labels: Class of each item, ``(N,)``.
         fraction: Share of each class that is set aside, rounded to whole items; a class of two or more gives at least
             one and keeps at least one, a class of one stays whole.
+        least: So many at least, where a class keeps as many; retrieval among what is aside wants two of a class.
         seed: Another seed gives another draw.
 
     Returns:
@@ -56,10 +57,14 @@ def split_by_fraction(
         >>> stay, aside = split_by_fraction([0] * 20 + [1] * 10, 0.1)
         >>> len(stay), len(aside)
         (27, 3)
+        >>> stay, aside = split_by_fraction([0] * 20 + [1] * 10 + [2] * 3, 0.1, least=2)
+        >>> len(stay), len(aside)
+        (28, 5)
     """
     stay, aside = [], []
     for _, members in _shuffled_classes(labels, seed):
-        size = min(max(1, int(len(members) * fraction + 0.5)), len(members) - 1)
+        wanted = max(min(least, len(members) - least), 1, int(len(members) * fraction + 0.5))
+        size = min(wanted, len(members) - 1)
         aside.append(members[:size])
         stay.append(members[size:])
     return np.sort(np.concatenate(stay)), np.sort(np.concatenate(aside))

@@ -46,16 +46,19 @@ class LabelledFiles:
         chosen = np.asarray(indices, np.int64)
         return LabelledFiles(tuple(self.paths[index] for index in chosen.tolist()), self.labels[chosen])
 
-    def hold_out(self, fraction: float, *, seed: int = SPLIT_SEED) -> tuple[LabelledFiles, LabelledFiles]:
+    def hold_out(
+        self, fraction: float, *, least: int = 1, seed: int = SPLIT_SEED
+    ) -> tuple[LabelledFiles, LabelledFiles]:
         """Files that stay and files set aside, a share of every class; see `monge.data.splits.split_by_fraction`.
 
         Args:
             fraction: Share of each class that is set aside.
+            least: So many at least, where a class keeps as many.
             seed: Another seed gives another draw.
         """
         if not len(self):
             return self, self
-        stay, aside = split_by_fraction(self.labels, fraction, seed=seed)
+        stay, aside = split_by_fraction(self.labels, fraction, least=least, seed=seed)
         return self.subset(stay), self.subset(aside)
 
     def counts(self) -> Counter[int]:

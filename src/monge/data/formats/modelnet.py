@@ -20,6 +20,8 @@ from monge.errors import MongeError
 PARTS = ("train", "test")
 OFFICIAL = {10: (3_991, 908), 40: (9_843, 2_468)}
 """Models to train and to test with, by the number of classes."""
+LEAST_OF_A_CLASS = 2
+"""Models of a class that a drawn validation part has at least, so that one finds another; matters in small folders."""
 _EXPECTED = "class folders that hold train/ and test/ with .off files"
 
 
@@ -51,7 +53,8 @@ def read_modelnet(
         folder: The folder of the class folders, or the one above.
         flaws: Takes classes without a part, files under another class's name, and models that are in both parts;
             settled before this returns.
-        val_fraction: Share of each class's training part that is set aside; 0: none.
+        val_fraction: Share of each class's training part that is set aside, two models at least where there are four;
+            0: none.
         seed: Of that draw.
 
     Raises:
@@ -80,7 +83,9 @@ def read_modelnet(
             parts[part] += [(file, label) for file in files if _belongs(file, path.name, first, flaws)]
     flaws.settle()
     official, test = labelled(parts["train"]), labelled(parts["test"])
-    train, val = official.hold_out(val_fraction, seed=seed) if val_fraction else (official, official.subset([]))
+    train, val = official, official.subset([])
+    if val_fraction:
+        train, val = official.hold_out(val_fraction, least=LEAST_OF_A_CLASS, seed=seed)
     definition = _definition(len(named), len(official), len(val), len(test), seed)
     return ModelNetFolder(train, val, test, tuple(shown(path.name) for path in named), definition)
 

@@ -11,7 +11,7 @@ import torch
 from monge.data.examples import Splits
 from monge.data.formats.flaws import Flaws
 from monge.data.formats.labelled_files import files_in
-from monge.data.formats.modelnet import OFFICIAL, PARTS, ModelNetFolder, read_modelnet
+from monge.data.formats.modelnet import LEAST_OF_A_CLASS, OFFICIAL, PARTS, ModelNetFolder, read_modelnet
 from monge.data.formats.places import find_place, folders_in, pictures_in
 from monge.data.formats.sniff import shown
 from monge.data.formats.view_folders import ViewedObject, read_view_folders
@@ -30,7 +30,7 @@ _EXPECTED = "class folders that hold train/ and test/ with .off files or with pi
 def load_modelnet(classes: int, folder: str | Path, viewing: Viewing) -> Splits:
     """Loads a ModelNet folder: meshes are rendered into the view cache, pictures are read as they are.
 
-    A tenth of each class's training part becomes the validation part, for ModelNet has none.
+    A tenth of each class's training part, two models at least, becomes the validation part, for ModelNet has none.
 
     Args:
         classes: 10 or 40.
@@ -107,9 +107,9 @@ def _pictured(classes: int, place: Path, viewing: Viewing) -> Splits:
 
     official, test = views_of(found.parts["train"]), views_of(found.parts["test"])
     source = _source(classes, place, len(found.classes), (len(official), len(test)))
-    stay, aside = split_by_fraction(official.labels.numpy(), VAL_FRACTION)
+    stay, aside = split_by_fraction(official.labels.numpy(), VAL_FRACTION, least=LEAST_OF_A_CLASS)
     train, val = official.subset(torch.from_numpy(stay)), official.subset(torch.from_numpy(aside))
-    split = f"the folder's own parts, a tenth of every class's training part for validation (seed {SPLIT_SEED})"
+    split = f"the folder's own parts, a tenth of every class's training part, two at least, for validation (seed {SPLIT_SEED})"
     definition = definition_of(f"modelnet{classes}", (train, val, test), split, flaws)
     told = f"{viewing.views} of {found.views} pictures of each as they are, {found.size[0]} x {found.size[1]} pixels"
     return Splits(train, val, test, found.classes, f"{source}, {told}", definition)
