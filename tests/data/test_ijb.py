@@ -22,16 +22,17 @@ from monge.errors import DataFormatError
 
 def test_the_files_fit_together(tmp_path: Path) -> None:
     write_fake_ijb(tmp_path, people=6, templates=3, media=2, frames=2)
-    pictures = read_ijb_pictures(tmp_path / "ijbc_face_tid_mid.txt")
-    points = read_ijb_points(tmp_path / "ijbc_name_5pts_score.txt")
+    meta = tmp_path / "meta"
+    pictures = read_ijb_pictures(meta / "ijbc_face_tid_mid.txt")
+    points = read_ijb_points(meta / "ijbc_name_5pts_score.txt")
     assert pictures.names == points.names
     assert np.bincount(pictures.templates)[1:].tolist() == [4] * 18
     assert np.unique(pictures.media).size == 36
-    pairs = read_ijb_pairs(tmp_path / "ijbc_template_pair_label.txt", templates=pictures.templates)
+    pairs = read_ijb_pairs(meta / "ijbc_template_pair_label.txt", templates=pictures.templates)
     assert len(pairs) == 18 * 17 // 2
     assert int(pairs.same.sum()) == 6 * 3
-    galleries = [read_ijb_people(tmp_path / f"ijbc_1N_gallery_G{number}.csv") for number in (1, 2)]
-    probes = read_ijb_people(tmp_path / "ijbc_1N_probe_mixed.csv")
+    galleries = [read_ijb_people(meta / f"ijbc_1N_gallery_G{number}.csv") for number in (1, 2)]
+    probes = read_ijb_people(meta / "ijbc_1N_probe_mixed.csv")
     assert set(probes[1]) == set(galleries[0][1]) | set(galleries[1][1])
     assert not set(galleries[0][1]) & set(galleries[1][1])
     assert set(probes[0]) | set(galleries[0][0]) | set(galleries[1][0]) == set(pictures.templates)

@@ -51,3 +51,41 @@ def tpir(probes: np.ndarray, who: np.ndarray, gallery: np.ndarray, labels: np.nd
         if sum(s >= threshold for s in strangers) <= fpir * len(strangers) + 1e-9:
             best = max(best, sum(right and s >= threshold for s, right in mated) / len(mated))
     return best
+
+
+def aligned(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
+    """A picture ``(H, W, 3)`` under a transform ``(2, 3)``, one pixel of the result at a time, black outside."""
+    inverse = np.linalg.inv(np.vstack([transform, [0, 0, 1]]))
+    out = np.zeros((size, size, 3))
+    for row in range(size):
+        for column in range(size):
+            x, y, _ = inverse @ [column, row, 1.0]
+            left, top = math.floor(x), math.floor(y)
+            for j, i, share in (
+                (left, top, (left + 1 - x) * (top + 1 - y)),
+                (left + 1, top, (x - left) * (top + 1 - y)),
+                (left, top + 1, (left + 1 - x) * (y - top)),
+                (left + 1, top + 1, (x - left) * (y - top)),
+            ):
+                if 0 <= i < picture.shape[0] and 0 <= j < picture.shape[1]:
+                    out[row, column] += share * picture[i, j]
+    return out
+
+
+def insightface_search(
+    probes: np.ndarray, who: np.ndarray, gallery: np.ndarray, labels: np.ndarray, ranks: list[int], fars: list[float]
+) -> tuple[list[float], list[float]]:
+    """InsightFace's 1:N: both galleries in one, ranks by sorting, a threshold among all wrong pairs by sorting them."""
+    similar = np.array([[cosine(p, g) for g in gallery] for p in probes])
+    own = [next(j for j, label in enumerate(labels) if label == person) for person in who]
+    order = [sorted(range(len(gallery)), key=lambda j: -row[j]) for row in similar]
+    shares = [float(np.mean([j in found[:k] for j, found in zip(own, order)])) for k in ranks]
+    mates = [similar[i, j] for i, j in enumerate(own)]
+    wrong = sorted(
+        (similar[i, j] for i in range(len(probes)) for j in range(len(gallery)) if j != own[i]), reverse=True
+    )
+    recalls = []
+    for far in fars:
+        threshold = wrong[math.ceil(len(probes) * far) - 1]
+        recalls.append(sum(mate > threshold for mate in mates) / len(probes))
+    return shares, recalls

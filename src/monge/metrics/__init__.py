@@ -21,7 +21,7 @@ from monge.metrics.forecasts import (
     ranked_probability_scores,
     top_k_accuracy,
 )
-from monge.metrics.identification import Candidates, identification, rank_accuracy, search, tpir_at_fpir
+from monge.metrics.identification import Candidates, identification, rank_accuracy, search, tpir_among_all, tpir_at_fpir
 from monge.metrics.map_transport import MapWeights, transport_distances
 from monge.metrics.matched_regions import MatchedRegions, matched_regions
 from monge.metrics.neighbours import Neighbours, nearest
@@ -40,7 +40,7 @@ from monge.metrics.reranking import rerank
 from monge.metrics.rescoring import dual_softmax_retrieval, querybank_retrieval
 from monge.metrics.retrieval import RecallCurve, recall_curve, retrieval, retrieval_per_query
 from monge.metrics.roc import FarRule, RocCurve, auc, equal_error_rate, roc_curve, tar_at_far
-from monge.metrics.templates import Templates, pool_templates, template_similarities
+from monge.metrics.templates import TemplatePool, Templates, pool_templates, template_similarities
 from monge.metrics.thresholds import OperatingPoint, calibrate
 from monge.metrics.transport import plan_diagnostics
 from monge.metrics.undefined import UndefinedMetricWarning
@@ -67,6 +67,7 @@ __all__ = [
     "RecallCurve",
     "Reliability",
     "RocCurve",
+    "TemplatePool",
     "Templates",
     "Ties",
     "UndefinedMetricWarning",
@@ -124,6 +125,7 @@ __all__ = [
     "tar_at_far",
     "template_similarities",
     "top_k_accuracy",
+    "tpir_among_all",
     "tpir_at_fpir",
     "transport_distances",
     "verification_metrics",

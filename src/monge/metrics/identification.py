@@ -131,9 +131,7 @@ def tpir_at_fpir(found: Candidates, fpirs: Sequence[float] = (0.1, 0.01)) -> dic
         >>> tpir_at_fpir(Candidates(mate, other, torch.tensor([1, 1, 0, 0])), (0.5, 1.0))
         {0.5: 1.0, 1.0: 1.0}
     """
-    wrong = [rate for rate in fpirs if not 0 < rate <= 1]
-    if wrong:
-        raise MongeError(f"fpirs: found {wrong[0]}, expected rates above 0 and at most 1")
+    _check_rates(fpirs)
     known = found.rank > 0
     strangers, mates = found.other[~known].sort(descending=True).values, found.mate[known]
     first = found.rank[known] == 1
@@ -182,6 +180,71 @@ def identification(
         raise MongeError("galleries: found none, expected at least one")
     rows = [dict(_rates(search(probes, probe_labels, *gallery), ranks, fpirs)) for gallery in galleries]
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+def tpir_among_all(
+    probes: Tensor,
+    probe_labels: Tensor,
+    gallery: Tensor,
+    gallery_labels: Tensor,
+    *,
+    fpirs: Sequence[float] = (0.1, 0.01),
+    chunk: int = 1024,
+) -> dict[float, float]:
+    """What InsightFace's program for IJB calls the rate of identification at a false-accept rate, in bounded memory.
+
+    All galleries are one, in which every probe has its person once, so there are no strangers. The threshold lets as
+    many wrong pairs of probe and entry pass as the rate says of the number of probes, rounded up, less one; a probe is
+    found if its own person is above it, also where somebody else is more similar. Not the rate of `tpir_at_fpir`.
+
+    Args:
+        probes: Templates, ``(P, D)``.
+        probe_labels: Who they are, ``(P,)``.
+        gallery: ``(G, D)``.
+        gallery_labels: Who they are, each once, ``(G,)``.
+        fpirs: False-positive identification rates, each above 0 and at most 1.
+        chunk: Probes at a time.
+
+    Returns:
+        The rate of each.
+
+    Raises:
+        MongeError: A person twice in the gallery or a probe without one there, embeddings that cannot be compared, or
+            a rate outside (0, 1].
+
+    Example:
+        >>> x, labels = torch.eye(3), torch.arange(3)
+        >>> tpir_among_all(x, labels, x, labels, fpirs=(0.5,))
+        {0.5: 1.0}
+    """
+    _check_rates(fpirs)
+    for name, rows, labels in (("probes", probes, probe_labels), ("gallery", gallery, gallery_labels)):
+        check_embeddings(name, rows)
+        check_labels(f"{name} labels", labels, len(rows))
+    check_same_width(probes, gallery)
+    people, order = gallery_labels.to(gallery.device).long().sort()
+    wanted = probe_labels.to(gallery.device).long()
+    place = torch.searchsorted(people, wanted).clamp_(max=len(people) - 1)
+    if bool((people[1:] == people[:-1]).any()) or bool((people[place] != wanted).any()):
+        raise MongeError("gallery: found a person twice, or a probe without one, expected each probe's person once")
+    own, entries = order[place], unit_rows(gallery)
+    passed = {rate: math.ceil(rate * len(probes)) for rate in fpirs}
+    mates, wrong = [], entries.new_empty(0)
+    for start in range(0, len(probes), chunk):
+        part = slice(start, start + chunk)
+        similar = unit_rows(probes[part].to(gallery.device)) @ entries.T  # (p, G)
+        mates.append(similar.gather(1, own[part, None])[:, 0])
+        others = torch.cat([wrong, similar.scatter(1, own[part, None], -torch.inf).flatten()])
+        wrong = others.topk(min(max(passed.values()), len(others))).values
+    mate = torch.cat(mates)
+    limits = {rate: wrong[count - 1] for rate, count in passed.items()}
+    return {rate: float((mate > limit).double().mean()) for rate, limit in limits.items()}
+
+
+def _check_rates(fpirs: Sequence[float]) -> None:
+    wrong = [rate for rate in fpirs if not 0 < rate <= 1]
+    if wrong:
+        raise MongeError(f"fpirs: found {wrong[0]}, expected rates above 0 and at most 1")
 
 
 def _rates(found: Candidates, ranks: Sequence[int], fpirs: Sequence[float]) -> Iterator[tuple[str, float]]:

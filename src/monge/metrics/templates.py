@@ -82,24 +82,81 @@ def pool_templates(
         tensor([[0.7071, 0.7071]])
     """
     check_embeddings("embeddings", embeddings)
-    for name, numbers in (("templates", templates), ("media", media)):
-        check_labels(name, numbers, len(embeddings))
-    if weights is not None and (weights.shape != templates.shape or not bool((weights >= 0).all())):
-        raise MongeError(f"weights: found {tuple(weights.shape)}, expected one non-negative number a picture")
-    ids, template = torch.unique(templates.long(), return_inverse=True)
-    # A medium is a pair of numbers; the second is renumbered so that the pair fits one.
-    _, medium = torch.unique(media.long(), return_inverse=True)
-    _, medium = torch.unique(template * (int(medium.max()) + 1) + medium, return_inverse=True)
-    frames = torch.bincount(medium)  # (M,)
-    share = 1 / frames.double()[medium]  # (N,)
-    if weights is not None:
-        share = share * weights.to(share.device).double()
-    pooled = torch.zeros(len(ids), embeddings.shape[1], dtype=torch.float64, device=embeddings.device)
-    for start in range(0, len(embeddings), _PICTURES_AT_ONCE):
-        part = slice(start, start + _PICTURES_AT_ONCE)
-        rows = unit_rows(embeddings[part]) if unit else embeddings[part].detach().double()
-        pooled.index_add_(0, template[part].to(rows.device), rows * share[part, None].to(rows.device))
-    return Templates(ids.to(embeddings.device), unit_rows(pooled).float())
+    check_labels("templates", templates, len(embeddings))
+    pool = TemplatePool(templates, media, weights=weights, unit=unit)
+    pool.add(embeddings)
+    return pool.templates()
+
+
+class TemplatePool:
+    """Pools pictures that come a part at a time, so that the embeddings of all of them are never together.
+
+    Args:
+        templates: As for `pool_templates`.
+        media: As there.
+        weights: As there.
+        unit: As there.
+
+    Raises:
+        MongeError: Lengths that do not fit, or negative weights.
+
+    Example:
+        >>> pool = TemplatePool(torch.tensor([5, 5, 5]), torch.tensor([1, 1, 2]))
+        >>> pool.add(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))
+        >>> pool.add(torch.tensor([[0.0, 2.0]]))
+        >>> pool.templates().embeddings
+        tensor([[0.7071, 0.7071]])
+    """
+
+    def __init__(self, templates: Tensor, media: Tensor, *, weights: Tensor | None = None, unit: bool = False) -> None:
+        for name, numbers in (("templates", templates), ("media", media)):
+            check_labels(name, numbers, len(templates))
+        if weights is not None and (weights.shape != templates.shape or not bool((weights >= 0).all())):
+            raise MongeError(f"weights: found {tuple(weights.shape)}, expected one non-negative number a picture")
+        self._ids, self._template = torch.unique(templates.long(), return_inverse=True)
+        # A medium is a pair of numbers; the second is renumbered so that the pair fits one.
+        _, medium = torch.unique(media.long(), return_inverse=True)
+        _, medium = torch.unique(self._template * (int(medium.max()) + 1) + medium, return_inverse=True)
+        self._share = 1 / torch.bincount(medium).double()[medium]  # (N,)
+        if weights is not None:
+            self._share *= weights.to(self._share.device).double()
+        self._unit, self._seen = unit, 0
+        self._sums: Tensor | None = None
+
+    def add(self, embeddings: Tensor) -> None:
+        """Takes the embeddings of the next pictures, in the order of the templates.
+
+        Args:
+            embeddings: ``(B, D)``.
+
+        Raises:
+            MongeError: More pictures than there are, or embeddings that are not finite.
+        """
+        check_embeddings("embeddings", embeddings)
+        if self._seen + len(embeddings) > len(self._template):
+            found = f"{self._seen + len(embeddings):,} embeddings"
+            raise MongeError(f"templates: found {found}, expected one for each of {len(self._template):,} pictures")
+        if self._sums is None:
+            shape = (len(self._ids), embeddings.shape[1])
+            self._sums = torch.zeros(shape, dtype=torch.float64, device=embeddings.device)
+        for start in range(0, len(embeddings), _PICTURES_AT_ONCE):
+            part = embeddings[start : start + _PICTURES_AT_ONCE]
+            rows = unit_rows(part) if self._unit else part.detach().double()
+            own = slice(self._seen + start, self._seen + start + len(part))
+            share = self._share[own, None].to(rows.device)
+            self._sums.index_add_(0, self._template[own].to(rows.device), rows * share)
+        self._seen += len(embeddings)
+
+    def templates(self) -> Templates:
+        """All templates.
+
+        Raises:
+            MongeError: Pictures are still missing.
+        """
+        if self._sums is None or self._seen < len(self._template):
+            found = f"embeddings of {self._seen:,} of {len(self._template):,} pictures"
+            raise MongeError(f"templates: found {found}, expected all of them")
+        return Templates(self._ids.to(self._sums.device), unit_rows(self._sums).float())
 
 
 def template_similarities(templates: Templates, first: Tensor, second: Tensor, chunk: int = 16384) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training, resuming and evaluating recipes; `fit`, `evaluate` and `evaluate_pairs` load Lightning when first used."""
+"""Training, resuming and evaluating recipes; `fit` and the evaluations load Lightning when first used."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ if TYPE_CHECKING:
     from monge.train.evaluation import evaluate as evaluate
     from monge.train.losses import build_loss as build_loss
     from monge.train.pair_evaluation import evaluate_pairs as evaluate_pairs
+    from monge.train.template_evaluation import evaluate_templates as evaluate_templates
     from monge.train.training import fit as fit
 
 _LAZY = {
     "build_loss": "monge.train.losses",
     "evaluate": "monge.train.evaluation",
     "evaluate_pairs": "monge.train.pair_evaluation",
+    "evaluate_templates": "monge.train.template_evaluation",
     "fit": "monge.train.training",
 }
 
-__all__ = ["build_loss", "evaluate", "evaluate_pairs", "fit"]
+__all__ = ["build_loss", "evaluate", "evaluate_pairs", "evaluate_templates", "fit"]
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,12 @@ class FaceTask(Task[FaceSplits]):
         pictures = self.ready(inputs)
         return flip_sum(self.network(pictures), self.network(pictures.flip(-1))).float()
 
+    def mirrored_sum(self, inputs: Tensor) -> Tensor:
+        """Embeddings (B, D) of pictures as the data give them plus those of their mirror images, not scaled."""
+        pictures = self.ready(inputs)
+        total: Tensor = self.network(pictures) + self.network(pictures.flip(-1))
+        return total
+
     def maps(self, inputs: Tensor) -> Tensor:
         """Feature maps (B, C, h, w) of pictures as the data give them."""
         return self.network.with_maps(self.ready(inputs)).feature_maps

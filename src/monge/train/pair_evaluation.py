@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from monge.data.face_pairs import PairSet
 from monge.data.faces import load_pair_set
@@ -17,16 +16,11 @@ from monge.metrics.blending import blended_verification
 from monge.metrics.map_transport import transport_distances
 from monge.metrics.thresholds import OperatingPoint
 from monge.metrics.verification import verify
-from monge.nn.face_build import FaceNetConfig, TimmFaceConfig, build_face_network
-from monge.recipes import Recipe, load_recipe
-from monge.recipes.face_data import FaceData
-from monge.train.checkpoints import load_checkpoint
 from monge.train.devices import choose_device, own_torch_state
 from monge.train.face_measures import Measured, store_verification
+from monge.train.face_run import open_face_run, trained_face_task
 from monge.train.face_task import FaceTask
-from monge.train.networks import input_shape
 from monge.train.run_files import RunFiles, say
-from monge.train.selection import Selection
 
 _FOLDS = 10
 _PAIRS_AT_ONCE = 128
@@ -65,19 +59,14 @@ def evaluate_pairs(
         RunError: No face run or no checkpoint there, or too few pairs of a kind.
         DataFormatError: A file of pairs that is not good.
     """
-    files = RunFiles(Path(run))
-    if not files.recipe.is_file():
-        raise RunError(f"{files.folder}: there is no run here (no recipe.yaml)")
-    recipe = load_recipe(files.recipe)
-    if recipe.task != "face" or not isinstance(recipe.data, FaceData):
-        raise RunError(f"{files.folder}: found a run of the task {recipe.task}, expected one on faces to verify pairs")
+    files, recipe, data = open_face_run(run)
     _check(Path(pairs).expanduser())
     where = choose_device(device, recipe)[1]
-    found = in_folds(load_pair_set(pairs, size=recipe.data.image_size, pictures=pictures))
+    found = in_folds(load_pair_set(pairs, size=data.image_size, pictures=pictures))
     if progress:
         say(f"pairs: {found.source}; {found.genuine:,} genuine, {len(found) - found.genuine:,} impostors")
     with own_torch_state(recipe.train.threads):
-        task = _task(recipe, found, files).to(where)
+        task = trained_face_task(files, recipe, found.images).to(where)
         measured = task.measured(found)
         store_verification(files.verification, {found.name: measured}, found.source)
         metrics = measured.metrics() | _more(measured, files)
@@ -122,20 +111,6 @@ def _check(pairs: Path) -> None:
         raise DataFormatError(pairs, "", found, "a .bin file or a list of pairs", "check the path")
     if pairs.suffix != ".bin":
         read_pairs_txt(pairs)
-
-
-def _task(recipe: Recipe, pairs: PairSet, files: RunFiles) -> FaceTask:
-    """The run's network in a task that measures and does not learn."""
-    config = replace(cast(FaceNetConfig, recipe.model), weights=None)
-    if isinstance(config, TimmFaceConfig):
-        config = replace(config, pretrained=False)
-    model = build_face_network(config, input_shape(recipe, pairs.images))
-    checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
-    try:
-        model.load_state_dict(checkpoint["model"])
-    except RuntimeError as error:
-        raise RunError(f"{files.folder}: the checkpoint does not fit recipe.yaml and these pictures") from error
-    return FaceTask(recipe, model, nn.Identity(), 1, Selection.of("accuracy"))
 
 
 def _more(measured: Measured, files: RunFiles) -> dict[str, float]:

@@ -35,6 +35,8 @@ _OWN = (
     "ground.safetensors",
     "verification.safetensors",
     "threshold.json",
+    "ijbb.json",
+    "ijbc.json",
     "environment.json",
     "report.html",
     "logs",

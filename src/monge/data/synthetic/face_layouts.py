@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.data.alignment import TEMPLATE
 from monge.data.formats.recordio import MAGIC_BYTES
 from monge.data.synthetic.drawn_identities import DrawnFaces, draw_identities
 from monge.data.synthetic.python2_pickle import Plain, python2_pickle
@@ -252,8 +253,18 @@ def _letters(number: int) -> str:
     return chr(65 + number // 26) + chr(65 + number % 26)
 
 
-def write_fake_ijb(folder: str | Path, *, people: int = 6, templates: int = 2, media: int = 2, frames: int = 2) -> None:
-    """Writes the protocol files of IJB-C for made-up templates; pictures are named and not drawn.
+def write_fake_ijb(
+    folder: str | Path,
+    *,
+    people: int = 6,
+    templates: int = 2,
+    media: int = 2,
+    frames: int = 2,
+    target: Literal["ijbb", "ijbc"] = "ijbc",
+    size: int = 0,
+    seed: int = 0,
+) -> None:
+    """Writes ``meta`` with the protocol files of IJB-B or IJB-C for made-up templates, and ``loose_crop`` if drawn.
 
     Args:
         folder: Made if it is not there.
@@ -261,34 +272,48 @@ def write_fake_ijb(folder: str | Path, *, people: int = 6, templates: int = 2, m
         templates: Templates of each for verification; the first is the one of the galleries, the others are probes.
         media: Media of a template.
         frames: Pictures of a medium.
+        target: Whose names the files have.
+        size: Height and width of the pictures, whose heads are tilted, so that they have to be aligned; 0: pictures
+            are named and not drawn.
+        seed: Of the drawings.
 
     Example:
         >>> import tempfile
-        >>> write_fake_ijb(folder := Path(tempfile.mkdtemp()))
-        >>> sorted(path.name for path in folder.iterdir())[:2]
+        >>> write_fake_ijb(folder := Path(tempfile.mkdtemp()), people=2, templates=1, media=1, frames=1, size=32)
+        >>> sorted(path.name for path in (folder / "meta").iterdir())[:2]
         ['ijbc_1N_gallery_G1.csv', 'ijbc_1N_gallery_G2.csv']
+        >>> sorted(path.name for path in (folder / "loose_crop").iterdir())
+        ['1.jpg', '2.jpg']
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    person_of = [person for person in range(people) for _ in range(templates)]
-    listed, points, number = [], [], 0
-    for template in range(len(person_of)):
-        for medium in range(media):
-            for _ in range(frames):
-                number += 1
-                listed.append(f"{number}.jpg {template + 1} {1000 + media * template + medium}")
-                points.append(f"{number}.jpg 38.3 51.7 73.5 51.5 56.0 71.7 41.5 92.4 70.7 92.2 {0.5 + number % 5 / 10}")
+    meta = Path(folder) / "meta"
+    meta.mkdir(parents=True, exist_ok=True)
+    person_of = np.arange(people).repeat(templates)
+    template_of = np.arange(len(person_of)).repeat(media * frames)
+    landmarks = np.broadcast_to(TEMPLATE, (len(template_of), 5, 2))
+    if size:
+        drawn = draw_identities(person_of[template_of], size=size, roll=0.4, seed=seed)
+        landmarks = drawn.landmarks.astype(np.float64)
+        (Path(folder) / "loose_crop").mkdir(exist_ok=True)
+        for number, image in enumerate(drawn.images, start=1):
+            (Path(folder) / "loose_crop" / f"{number}.jpg").write_bytes(encoded(image))
+    listed, points = [], []
+    for row, (template, shape) in enumerate(zip(template_of.tolist(), landmarks, strict=True)):
+        listed.append(f"{row + 1}.jpg {template + 1} {1000 + row // frames}")
+        told = " ".join(f"{value:.3f}" for value in shape.ravel())
+        points.append(f"{row + 1}.jpg {told} {0.5 + (row + 1) % 5 / 10:.1f}")
     pairs = [
         f"{one + 1} {other + 1} {int(person_of[one] == person_of[other])}"
         for one in range(len(person_of))
         for other in range(one + 1, len(person_of))
     ]
     for name, lines in (("face_tid_mid", listed), ("name_5pts_score", points), ("template_pair_label", pairs)):
-        (folder / f"ijbc_{name}.txt").write_text("\n".join(lines) + "\n")
+        (meta / f"{target}_{name}.txt").write_text("\n".join(lines) + "\n")
+    letter = "G" if target == "ijbc" else "S"
+    is_gallery = np.arange(len(person_of)) % templates == 0
     for name, chosen in (
-        ("gallery_G1", [t for t, person in enumerate(person_of) if t % templates == 0 and person % 2 == 0]),
-        ("gallery_G2", [t for t, person in enumerate(person_of) if t % templates == 0 and person % 2 == 1]),
-        ("probe_mixed", [t for t in range(len(person_of)) if t % templates > 0]),
+        (f"gallery_{letter}1", np.flatnonzero(is_gallery & (person_of % 2 == 0))),
+        (f"gallery_{letter}2", np.flatnonzero(is_gallery & (person_of % 2 == 1))),
+        ("probe_mixed", np.flatnonzero(~is_gallery)),
     ):
         rows = [f"{t + 1},{person_of[t] + 1},img/{t + 1}.jpg" for t in chosen]
-        (folder / f"ijbc_1N_{name}.csv").write_text("TEMPLATE_ID,SUBJECT_ID,FILENAME\n" + "\n".join(rows) + "\n")
+        (meta / f"{target}_1N_{name}.csv").write_text("TEMPLATE_ID,SUBJECT_ID,FILENAME\n" + "\n".join(rows) + "\n")
