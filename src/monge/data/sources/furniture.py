@@ -33,7 +33,7 @@ from monge.data.cache import cache_dir
 from monge.data.formats.sh3f import Piece, read_catalogue, read_member
 from monge.data.formats.sniff import shown
 from monge.data.group_splits import split_by_groups
-from monge.data.sources.clients import apt_download, unpack_deb
+from monge.data.sources.clients import kept_deb, unpack_deb
 from monge.data.sources.package import Package
 from monge.errors import DataFormatError, MongeError
 
@@ -66,6 +66,8 @@ FURNITURE_LICENCES = {
 """Licence of each library; where it asks for it, `FurnitureModel.author` is whom to credit."""
 _NAME = "furniture"
 _PACKAGE = "sweethome3d-furniture"
+_DEB = "sweethome3d-furniture_1.8-1_all.deb"
+_DEB_BYTES = 119_782_356
 _FOLDER = "usr/share/sweethome3d/furniture"
 _HASHES = {
     "BlendSwap-CC-0.sh3f": "7ef093fe70cedbb160bdb532d86a84580459635e34130c16777f549eba1993dc",
@@ -198,7 +200,7 @@ def _reviewed() -> tuple[dict[str, str], ...]:
 
 def _take(folder: Path) -> Mapping[str, Path]:
     try:
-        deb = apt_download(_PACKAGE, folder)
+        deb = kept_deb(_PACKAGE, _DEB, _DEB_BYTES, folder)
     except MongeError as error:
         hint = f"or unpack {_PACKAGE} 1.8-1 elsewhere and give --data FOLDER with its five .sh3f files"
         raise MongeError(f"{_NAME}: {error}; {hint}") from None
@@ -223,4 +225,5 @@ FURNITURE = Package(
     hashes=_HASHES,
     take=_take,
     convert=_convert,
+    download_bytes=_DEB_BYTES,
 )

@@ -32,7 +32,7 @@ from monge.data.cache import cache_dir
 from monge.data.formats.sniff import shown
 from monge.data.group_splits import split_by_groups
 from monge.data.meshes import mesh_content
-from monge.data.sources.clients import apt_download, stream_deb
+from monge.data.sources.clients import kept_deb, stream_deb
 from monge.data.sources.package import Package
 from monge.errors import DataFormatError, MongeError
 
@@ -138,11 +138,8 @@ def _listed() -> tuple[dict[str, str], ...]:
 
 
 def _take(folder: Path) -> Mapping[str, Path]:
-    deb = folder / _DEB
-    if deb.is_file() and deb.stat().st_size == _DEB_BYTES:  # of a fetch that was interrupted later on
-        return {_DEB: deb}
     try:
-        return {_DEB: apt_download(_PACKAGE, folder)}
+        return {_DEB: kept_deb(_PACKAGE, _DEB, _DEB_BYTES, folder)}
     except MongeError as error:
         hint = f"or unpack {_PACKAGE} 6.0.10-1 elsewhere and give --data FOLDER with its libraries"
         raise MongeError(f"{_NAME}: {error}; {hint}") from None

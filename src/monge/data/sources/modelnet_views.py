@@ -109,7 +109,8 @@ def _pictured(classes: int, place: Path, viewing: Viewing) -> Splits:
     source = _source(classes, place, len(found.classes), (len(official), len(test)))
     stay, aside = split_by_fraction(official.labels.numpy(), VAL_FRACTION, least=LEAST_OF_A_CLASS)
     train, val = official.subset(torch.from_numpy(stay)), official.subset(torch.from_numpy(aside))
-    split = f"the folder's own parts, a tenth of every class's training part, two at least, for validation (seed {SPLIT_SEED})"
+    aside_of = "a tenth of every class's training part, two at least, for validation"
+    split = f"the folder's own parts, {aside_of} (seed {SPLIT_SEED})"
     definition = definition_of(f"modelnet{classes}", (train, val, test), split, flaws)
     told = f"{viewing.views} of {found.views} pictures of each as they are, {found.size[0]} x {found.size[1]} pixels"
     return Splits(train, val, test, found.classes, f"{source}, {told}", definition)

@@ -30,7 +30,8 @@ class Package:
         take: Fetches the package into the given folder and returns those files by name.
         convert: Writes the cached form of those files into the given folder.
         place: Its folder in the cache, if another than its name.
-        download_bytes: Size of a download that is worth keeping when it is interrupted; 0: it is not.
+        download_bytes: Size of a download that is worth keeping when a fetch is interrupted after it; 0: it is not.
+            What cannot be used is not kept, or it would be in the way of every fetch to come.
     """
 
     name: str
@@ -72,25 +73,30 @@ class Package:
             if self.download_bytes:
                 into = cache_dir() / f".download-{self.name}"
                 into.mkdir(exist_ok=True)
-            progress(f"{self.name}: downloading {self.title}")
-            with _told(progress, f"{self.name}: downloading", into, self.download_bytes):
-                taken = self.take(into)
-            progress(f"{self.name}: verifying")
-            for name, expected in self.hashes.items():
-                if (found := sha256_of(taken[name])) != expected:
-                    taken[name].unlink()
-                    told = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
-                    raise MongeError(
-                        f"{self.name}: {name} of {self.title} has {told}: it is not the file that monge knows"
-                    )
-            progress(f"{self.name}: converting")
-            self.convert(taken, work / "ready")
+            try:
+                self._make(into, work / "ready", progress)
+            except MongeError:
+                shutil.rmtree(into, ignore_errors=True)
+                raise
             self._write_manifest(work / "ready")
             self.folder.parent.mkdir(exist_ok=True)
             publish(work / "ready", self.folder, self._is_good)
             if self.download_bytes:
                 shutil.rmtree(into)
         return self.folder
+
+    def _make(self, into: Path, ready: Path, progress: Progress) -> None:
+        """Downloads, verifies and converts."""
+        progress(f"{self.name}: downloading {self.title}")
+        with _told(progress, f"{self.name}: downloading", into, self.download_bytes):
+            taken = self.take(into)
+        progress(f"{self.name}: verifying")
+        for name, expected in self.hashes.items():
+            if (found := sha256_of(taken[name])) != expected:
+                told = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
+                raise MongeError(f"{self.name}: {name} of {self.title} has {told}: it is not the file that monge knows")
+        progress(f"{self.name}: converting")
+        self.convert(taken, ready)
 
     def check(self) -> int:
         """Compares every cached file with the SHA-256 noted when it was written.
@@ -148,7 +154,8 @@ def _told(progress: Progress, doing: str, folder: Path, total: int) -> Iterator[
 
     def tell() -> None:
         while not over.wait(_SECONDS):
-            progress(f"{doing}, {_bytes_in(folder) / 1e6:.0f} of {total / 1e6:.0f} MB")
+            here = min(_bytes_in(folder), total)  # what is unpacked lies there too
+            progress(f"{doing}, {here / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     teller = threading.Thread(target=tell, daemon=True)
     if total:
