@@ -66,33 +66,11 @@ def measure(v: Array, sums: Array, b: Array, residual: Array, width: int) -> Any
 
 
 @inner
-def next_step(
-    residual: Array,
-    previous: Array,
-    step: Array,
-    root: Array,
-    changes: Array,
-    moves: Array,
-    gram: Array,
-    factor: Array,
-    weights: Array,
-    width: int,
-    depth: int,
-    stored: int,
-    plain: bool,
-) -> int:
+def next_step(history: History, width: int, depth: int, stored: int, plain: bool) -> int:
     """Writes the next step of ``log v``.
 
     Args:
-        residual: Now; this and the next eight are the fields of :class:`History`.
-        previous: Residual before the last step.
-        step: The last step; the next one is written here.
-        root: Square root of b.
-        changes: Of the residual.
-        moves: Of the iterate, plus residual.
-        gram: Products of the changes.
-        factor: Room.
-        weights: Room.
+        history: The residual now, and what the last iterations left.
         width: Entries of the vectors.
         depth: Changes to remember.
         stored: Changes stored since the last restart, -1 where there is no residual from before the last step.
@@ -101,29 +79,30 @@ def next_step(
     Returns:
         Changes stored now.
     """
+    residual, previous, step = history.residual, history.previous, history.step
     if stored >= 0 and not plain:
         k = stored % depth
         for j in range(width):
             change = residual[j] - previous[j]
-            changes[k, j] = change * root[j]
-            moves[k, j] = step[j] + change
-        _correlate(residual, root, changes, gram, weights, k, min(stored + 1, depth), width)
+            history.changes[k, j] = change * history.root[j]
+            history.moves[k, j] = step[j] + change
+        _correlate(history, k, min(stored + 1, depth), width)
     stored = -1 if plain else stored + 1
     for j in range(width):
         previous[j] = residual[j]
         step[j] = residual[j]
     if stored > 0:
         known = min(stored, depth)
-        _solve(gram, factor, weights, known, _RIDGE if step.itemsize == 8 else _RIDGE_FLOAT32)
-        _combine(step, moves, weights, known, width)
+        _solve(history.gram, history.factor, history.weights, known, _RIDGE if step.itemsize == 8 else _RIDGE_FLOAT32)
+        _combine(step, history.moves, history.weights, known, width)
     return stored
 
 
 @inner
-def _correlate(
-    residual: Array, root: Array, changes: Array, gram: Array, weights: Array, k: int, known: int, width: int
-) -> None:
+def _correlate(history: History, k: int, known: int, width: int) -> None:
     """Products of the newest change with all, and of all with the residual (into the weights)."""
+    residual, root, changes = history.residual, history.root, history.changes
+    gram, weights = history.gram, history.weights
     for i in range(known):
         overlap = reach = changes.dtype.type(0.0)
         for j in range(width):

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import exp, log
-from monge.ot.compiled.balanced import Work, solve_tile
-from monge.ot.compiled.jit import entry, inner
+from monge.ot.compiled.balanced import solve_tile
+from monge.ot.compiled.jit import entry, inner, making
 from monge.ot.compiled.sweep import clear_padding, survey
+from monge.ot.compiled.work import Work
 
 Array = NDArray[Any]
 
@@ -23,6 +24,7 @@ _MARGIN = 0.9
 @entry
 def solve_range(
     cost: Array,
+    flat: Array,
     a: Array,
     b: Array,
     epsilon: Array,
@@ -43,6 +45,7 @@ def solve_range(
 
     Args:
         cost: ``(B, N, M)``, float32 or float64.
+        flat: The same as ``(B, N * M)``.
         a: ``(B, N)``, sums to one.
         b: ``(B, M)``, sums to one.
         epsilon: ``(B,)``.
@@ -60,40 +63,76 @@ def solve_range(
             the problem left the floating-point range.
         work: Room for a problem.
     """
-    n, m = cost.shape[1], cost.shape[2]
-    kind = cost.dtype.type
-    depth = len(work.history.weights)
-    warm = len(init_g) > 0
-    clean = -1
+    some_massless = _massless(a, start, stop) or _massless(b, start, stop)
+    room = np.empty(cost.shape[1:] if some_massless else (0, 0), cost.dtype)
+    clear_padding(work.kernel, cost.shape[2])
     for k in range(start, stop):
-        low, high, valid = survey(cost[k])
-        if not valid:
-            status[k] = INVALID
-            continue
-        # One rounding of the exponent must not move a plan entry by more than a twentieth of the tolerance.
-        if cost.itemsize == 4 and max(abs(low), abs(high)) / epsilon[k] * 2.0**-24 > 0.05 * tol:
-            status[k] = TOO_FINE
-            continue
-        inverse = kind(1.0) / epsilon[k]
-        rows, columns = _massive(a[k], work.rows), _massive(b[k], work.columns)
-        full = rows == n and columns == m
-        tile = cost[k] if full else _gathered(cost[k], work.rows, rows, work.columns, columns)
-        _take(a[k], work.rows, rows, work.a, kind(0.0))
-        _take(b[k], work.columns, columns, work.b, kind(1.0))
-        if warm:
-            _take(init_g[k], work.columns, columns, work.q, kind(0.0))
-            _scale(work.q, columns, inverse)
-        if clean != columns:
-            clear_padding(work.kernel, columns)
-            clean = columns
-        most = max(1, min(rows, columns) - 1)  # more changes than dimensions tell nothing new
-        error[k], iterations[k] = solve_tile(
-            tile, rows, columns, inverse, low, high, _MARGIN * tol, max_iter, min(depth, most), warm, work
+        _solve_one(
+            k, cost, flat, a, b, epsilon, init_g, tol, max_iter, f, g, value, error, iterations, status, room, work
         )
-        value[k] = _write(rows, columns, epsilon[k], work, f[k], g[k])
-        status[k] = SOLVED if error[k] < np.inf and abs(value[k]) < np.inf else BROKEN
-        if not full:
-            _extend(cost[k], inverse, a[k], b[k], f[k], g[k])
+
+
+@inner
+def _solve_one(
+    k: int,
+    cost: Array,
+    flat: Array,
+    a: Array,
+    b: Array,
+    epsilon: Array,
+    init_g: Array,
+    tol: float,
+    max_iter: int,
+    f: Array,
+    g: Array,
+    value: Array,
+    error: Array,
+    iterations: Array,
+    status: Array,
+    room: Array,
+    work: Work,
+) -> None:
+    n, m = cost.shape[1], cost.shape[2]
+    low, high, valid = survey(flat[k])
+    if not valid:
+        status[k] = INVALID
+        return
+    # One rounding of the exponent must not move a plan entry by more than a twentieth of the tolerance.
+    if cost.itemsize == 4 and max(abs(low), abs(high)) / epsilon[k] * 2.0**-24 > 0.05 * tol:
+        status[k] = TOO_FINE
+        return
+    inverse = cost.dtype.type(1.0) / epsilon[k]
+    rows, columns = _massive(a[k], work.rows), _massive(b[k], work.columns)
+    full = rows == n and columns == m
+    tile = cost[k] if full else room
+    if not full:
+        _gather(cost[k], work.rows, rows, work.columns, columns, room)
+        clear_padding(work.kernel, columns)
+    _take(a[k], work.rows, rows, work.a, 0.0)
+    _take(b[k], work.columns, columns, work.b, 1.0)
+    warm = len(init_g) > 0
+    if warm:
+        _take(init_g[k], work.columns, columns, work.q, 0.0)
+        _scale(work.q, columns, inverse)
+    # More changes than dimensions tell nothing new.
+    depth = min(len(work.history.weights), max(1, min(rows, columns) - 1))
+    error[k], iterations[k] = solve_tile(
+        tile, rows, columns, inverse, low, high, _MARGIN * tol, max_iter, depth, warm, work
+    )
+    value[k] = _write(rows, columns, epsilon[k], work, f[k], g[k])
+    status[k] = SOLVED if error[k] < np.inf and abs(value[k]) < np.inf else BROKEN
+    if not full:
+        _extend(cost[k], inverse, a[k], b[k], f[k], g[k])
+
+
+@inner
+def _massless(weights: Array, start: int, stop: int) -> bool:
+    """Whether a point of these problems has no mass."""
+    count = 0
+    for k in range(start, stop):
+        for i in range(weights.shape[1]):
+            count += weights[k, i] == 0.0
+    return count > 0
 
 
 @inner
@@ -124,12 +163,10 @@ def _massive(weights: Array, found: Array) -> int:
 
 
 @inner
-def _gathered(cost: Array, rows: Array, n: int, columns: Array, m: int) -> Array:
-    tile = np.empty((n, m), cost.dtype)
+def _gather(cost: Array, rows: Array, n: int, columns: Array, m: int, tile: Array) -> None:
     for i in range(n):
         for j in range(m):
             tile[i, j] = cost[rows[i], columns[j]]
-    return tile
 
 
 @inner
@@ -150,7 +187,7 @@ def _write(n: int, m: int, epsilon: Any, work: Work, f: Array, g: Array) -> floa
     return np.float64((from_rows + from_columns) * epsilon)
 
 
-@inner
+@making
 def _extend(cost: Array, inverse: Any, a: Array, b: Array, f: Array, g: Array) -> None:
     """Potentials of points without mass: one soft c-transform of the other side's."""
     n, m = cost.shape

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monge.ot.compiled.jit import entry, inner
+from monge.ot.compiled.arrays import arrays_of
+from monge.ot.compiled.jit import entry, inner, making
 from monge.ot.compiled.threads import over_range
 
 Array = NDArray[Any]
@@ -35,7 +36,7 @@ class System(NamedTuple):
     scaled: Array  # (W,)
 
 
-@inner
+@making
 def new_system(n: int, m: int, like: Array) -> System:
     """Room for a system of a kernel ``(n, m)``, in whole cache lines."""
     line = 64 // like.itemsize
@@ -151,7 +152,7 @@ def _project(x: Array, null: Array, norm: Any) -> None:
 def solve_systems(scaled: Tensor, rhs: Tensor, null: Tensor) -> Tensor:
     """Solves systems whose ``S`` is given; see :func:`monge.ot.operators.solve_marginal_system`."""
     z = torch.empty(rhs.shape, dtype=rhs.dtype)
-    arrays: Any = [t.detach().contiguous().numpy() for t in (scaled, rhs, null, z)]
+    arrays = arrays_of(scaled, rhs, null, z)
     over_range(len(rhs), lambda start, stop: _solve_range(*arrays, start, stop))  # type: ignore[call-arg]
     return z
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp
+from monge.ot.compiled.arrays import arrays_of
 from monge.ot.compiled.jit import entry
 from monge.ot.compiled.threads import over_range
 
@@ -33,8 +34,7 @@ def density_sums(
     """
     rows, columns = torch.empty(f.shape, dtype=f.dtype), torch.empty(g.shape, dtype=f.dtype)
     slope = torch.empty(len(cost), dtype=f.dtype)
-    tensors = (cost, a, b, epsilon, f, g, rows, columns, slope)
-    arrays: Any = [t.detach().contiguous().numpy() for t in tensors]
+    arrays = arrays_of(cost, a, b, epsilon, f, g, rows, columns, slope)
     over_range(len(cost), lambda start, stop: _sums_range(*arrays, start, stop))  # type: ignore[call-arg]
     return rows, columns, slope
 

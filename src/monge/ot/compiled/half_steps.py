@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import at_order, exp, log, order_of
-from monge.ot.compiled.jit import inner
+from monge.ot.compiled.jit import inner, making
 
 Array = NDArray[Any]
 
@@ -44,7 +44,7 @@ class Work(NamedTuple):
     tops: Array  # (M,)
 
 
-@inner
+@making
 def new_work(n: int, m: int) -> Work:
     """Room for problems of one size."""
     r, c = np.zeros((4, n)), np.zeros((5, m))

@@ -54,29 +54,47 @@ def _cramer_rows(
     moved, before, scales = np.empty((2, classes)), np.empty((2, classes)), np.empty(2)
     for first in range(start, stop, 2):
         rows = (first, min(first + 1, stop - 1))
-        for lane in range(2):
-            r = rows[lane]
+        _two_rows(rows, logits, tops, target, gaps, value, slope, weights, moved, before, scales)
+
+
+@inner
+def _two_rows(
+    rows: tuple[int, int],
+    logits: Array,
+    tops: Array,
+    target: Array,
+    gaps: Array,
+    value: Array,
+    slope: Array,
+    weights: Array,
+    moved: Array,
+    before: Array,
+    scales: Array,
+) -> None:
+    classes = logits.shape[1]
+    for lane in range(2):
+        r = rows[lane]
+        for k in range(classes):
+            weights[lane, k] = exp(logits[r, k] - tops[r])
+        scales[lane] = 1.0 / _sum(weights[lane])
+        for k in range(classes):
+            moved[lane, k] = weights[lane, k] * scales[lane]
+        if target.ndim == 1:
+            moved[lane, target[r]] -= 1.0
+        else:
             for k in range(classes):
-                weights[lane, k] = exp(logits[r, k] - tops[r])
-            scales[lane] = 1.0 / _sum(weights[lane])
+                moved[lane, k] -= target[r, k]
+    gap = (rows[0], rows[1]) if len(gaps) > 1 else (0, 0)
+    totals = _running_sums(moved, before, gaps, gap[0], gap[1])
+    for lane in range(2):
+        r = rows[lane]
+        value[r] = totals[lane]
+        if len(slope) > 0:
+            # dL/dz_k = 2 p_k (sum_i p_i S_i - S_k), where S_k is what has been summed before class k.
+            factor = logits.dtype.type(2.0 * scales[lane])
+            mean = scales[lane] * _dot(weights[lane], before[lane])
             for k in range(classes):
-                moved[lane, k] = weights[lane, k] * scales[lane]
-            if target.ndim == 1:
-                moved[lane, target[r]] -= 1.0
-            else:
-                for k in range(classes):
-                    moved[lane, k] -= target[r, k]
-        gap = (rows[0], rows[1]) if len(gaps) > 1 else (0, 0)
-        totals = _running_sums(moved, before, gaps, gap[0], gap[1])
-        for lane in range(2):
-            r = rows[lane]
-            value[r] = totals[lane]
-            if len(slope) > 0:
-                # dL/dz_k = 2 p_k (sum_i p_i S_i - S_k), where S_k is what has been summed before class k.
-                factor = logits.dtype.type(2.0 * scales[lane])
-                mean = scales[lane] * _dot(weights[lane], before[lane])
-                for k in range(classes):
-                    slope[r, k] = weights[lane, k] * factor * logits.dtype.type(mean - before[lane, k])
+                slope[r, k] = weights[lane, k] * factor * logits.dtype.type(mean - before[lane, k])
 
 
 @in_order

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monge.ot.compiled.arrays import arrays_of
 from monge.ot.compiled.jit import entry
 
 Array = NDArray[Any]
@@ -17,14 +18,14 @@ Array = NDArray[Any]
 def magnitudes(cost: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the magnitudes of the finite entries of ``(B, N, M)``, and their number: ``(B,)`` both."""
     total, finite = torch.empty(len(cost), dtype=cost.dtype), torch.empty(len(cost), dtype=torch.int64)
-    _magnitudes(cost.detach().contiguous().numpy(), total.numpy(), finite.numpy())
+    _magnitudes(*arrays_of(cost, total, finite))
     return total, finite
 
 
 def signs(cost: Tensor, factor: Tensor) -> Tensor:
     """``factor`` times the sign of each finite entry of ``(B, N, M)``, 0 elsewhere."""
     result = torch.empty(cost.shape, dtype=cost.dtype)
-    _signs(cost.detach().contiguous().numpy(), factor.detach().contiguous().numpy(), result.numpy())
+    _signs(*arrays_of(cost, factor, result))
     return result
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp
+from monge.ot.compiled.arrays import arrays_of
 from monge.ot.compiled.conjugate_gradients import System, diagonal_of, dot, new_system, solve
 from monge.ot.compiled.jit import entry, inner
 from monge.ot.compiled.threads import over_range
@@ -55,7 +56,7 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     given = (cost, a, b, epsilon, f, g, grad_f.to(f.dtype), grad_g.to(f.dtype), grad_plan, mass)
     made = tuple(torch.empty(t.shape, dtype=t.dtype) for t in (cost, a, b, epsilon, mass))
-    arrays: Any = [t.detach().contiguous().numpy() for t in (*given, *made)]
+    arrays = arrays_of(*given, *made)
     over_range(len(cost), lambda start, stop: backward_range(*arrays, start, stop))  # type: ignore[call-arg]
     return made
 
@@ -101,38 +102,60 @@ def backward_range(
         start: First problem to work on.
         stop: Problem to stop before.
     """
-    n, m = cost.shape[1:]
-    kind = f.dtype.type
-    with_plan = len(grad_plan) > 0
-    system = new_system(n, m, f)
+    n = cost.shape[1]
+    system = new_system(n, cost.shape[2], f)
     x, from_a = np.zeros(n, f.dtype), np.zeros(n, f.dtype)
     y, from_b = np.zeros_like(system.z), np.zeros_like(system.z)
-    flow_x = system.product
+    made = (grad_cost, grad_a, grad_b, grad_epsilon, grad_mass)
     for k in range(start, stop):
-        inverse = kind(1.0 / epsilon[k])
-        for i in range(n):
-            x[i] = grad_f[k, i]
-        for j in range(m):
-            y[j] = grad_g[k, j]
-        _fill(cost[k], inverse, f[k], g[k], system.kernel)
-        if with_plan:
-            to_mass = _through_plan(
-                system.kernel, a[k], b[k], inverse, grad_plan[k], kind(mass[k]), x, y, from_a, from_b
-            )
-            grad_mass[k] = to_mass
-        norm = _eliminate(system, a[k], b[k], x, y)
-        diagonal_of(system, a[k], b[k])
-        solve(system, a[k], system.root, norm, m)
-        _substitute(system, a[k], b[k], x, y)
-        direct = grad_plan[k] if with_plan else cost[k]
-        factor = kind(mass[k]) * inverse if with_plan else kind(0.0)
-        grad_epsilon[k] = _write(
-            system.kernel, cost[k], a[k], b[k], inverse, f[k], g[k], x, y, direct, factor, grad_cost[k]
-        )
-        for i in range(n):
-            grad_a[k, i] = from_a[i] - epsilon[k] * x[i]
-        for j in range(m):
-            grad_b[k, j] = from_b[j] - epsilon[k] * flow_x[j]
+        _backward_one(k, cost, a, b, epsilon, f, g, grad_f, grad_g, grad_plan, mass, made, system, x, y, from_a, from_b)
+
+
+@inner
+def _backward_one(
+    k: int,
+    cost: Array,
+    a: Array,
+    b: Array,
+    epsilon: Array,
+    f: Array,
+    g: Array,
+    grad_f: Array,
+    grad_g: Array,
+    grad_plan: Array,
+    mass: Array,
+    made: tuple[Array, Array, Array, Array, Array],
+    system: System,
+    x: Array,
+    y: Array,
+    from_a: Array,
+    from_b: Array,
+) -> None:
+    n, m = cost.shape[1:]
+    kind = f.dtype.type
+    grad_cost, grad_a, grad_b, grad_epsilon, grad_mass = made
+    with_plan, inverse, flow_x = len(grad_plan) > 0, kind(1.0 / epsilon[k]), system.product
+    for i in range(n):
+        x[i] = grad_f[k, i]
+    for j in range(m):
+        y[j] = grad_g[k, j]
+    _fill(cost[k], inverse, f[k], g[k], system.kernel)
+    if with_plan:
+        to_mass = _through_plan(system.kernel, a[k], b[k], inverse, grad_plan[k], kind(mass[k]), x, y, from_a, from_b)
+        grad_mass[k] = to_mass
+    norm = _eliminate(system, a[k], b[k], x, y)
+    diagonal_of(system, a[k], b[k])
+    solve(system, a[k], system.root, norm, m)
+    _substitute(system, a[k], b[k], x, y)
+    direct = grad_plan[k] if with_plan else cost[k]
+    factor = kind(mass[k]) * inverse if with_plan else kind(0.0)
+    grad_epsilon[k] = _write(
+        system.kernel, cost[k], a[k], b[k], inverse, f[k], g[k], x, y, direct, factor, grad_cost[k]
+    )
+    for i in range(n):
+        grad_a[k, i] = from_a[i] - epsilon[k] * x[i]
+    for j in range(m):
+        grad_b[k, j] = from_b[j] - epsilon[k] * flow_x[j]
 
 
 @inner

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import log
-from monge.ot.compiled.jit import inner
+from monge.ot.compiled.jit import inner, making
 
 Array = NDArray[Any]
 
@@ -36,7 +36,7 @@ def dual(a: Array, b: Array, p: Array, q: Array, v: Array, products: Array, n: i
     return total
 
 
-@inner
+@making
 def newton_step(
     kernel: Array, n: int, m: int, a: Array, b: Array, v: Array, products: Array, sums: Array, step: Array
 ) -> bool:
@@ -74,7 +74,7 @@ def newton_step(
     return True
 
 
-@inner
+@making
 def _curvature(kernel: Array, n: int, m: int, a: Array, v: Array, products: Array, into: Array) -> None:
     """Adds ``P' diag(1/a) P`` below and on the diagonal, row by row of the plan."""
     shares, places = np.empty(m), np.empty(m, np.int64)
@@ -92,7 +92,7 @@ def _curvature(kernel: Array, n: int, m: int, a: Array, v: Array, products: Arra
                 _add_sparse(shares, places, found, mass, into)
 
 
-@inner
+@making
 def _add_dense(shares: Array, places: Array, found: int, m: int, mass: float, into: Array) -> None:
     row = np.zeros(m)
     for k in range(found):

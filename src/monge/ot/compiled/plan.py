@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ot.compiled.arithmetic import exp, log
+from monge.ot.compiled.arrays import arrays_of
 from monge.ot.compiled.jit import entry, in_order, inner
 from monge.ot.compiled.threads import over_range
 
@@ -35,7 +36,7 @@ def plan_of(
         The plan ``(B, N, M)`` in the dtype of the cost, and ``sum P (f_i + g_j - cost_ij) / epsilon``, ``(B,)``.
     """
     plan, total = torch.empty(cost.shape, dtype=cost.dtype), torch.zeros(len(cost), dtype=cost.dtype)
-    arrays: Any = [t.detach().contiguous().numpy() for t in (cost, a, b, epsilon, f, g, factor, plan, total)]
+    arrays = arrays_of(cost, a, b, epsilon, f, g, factor, plan, total)
     over_range(len(cost), lambda start, stop: _plan_range(*arrays, divergence, start, stop))  # type: ignore[call-arg]
     return plan, total
 
@@ -55,16 +56,34 @@ def _plan_range(
     start: int,
     stop: int,
 ) -> None:
-    n, m = cost.shape[1], cost.shape[2]
-    kind = f.dtype.type
-    rows, columns = np.empty(n, f.dtype), np.empty(m, f.dtype)
+    rows, columns = np.empty(cost.shape[1], f.dtype), np.empty(cost.shape[2], f.dtype)
     for k in range(start, stop):
-        inverse = kind(1.0) / kind(epsilon[k])
-        _logs(a[k], rows)
-        _logs(b[k], columns)
-        _fill(cost[k], inverse, f[k], g[k], rows, columns, kind(factor[k]), plan[k])
-        if divergence:
-            total[k] = _divergence(cost[k], inverse, f[k], g[k], plan[k])
+        _make_plan(k, cost, a, b, epsilon, f, g, factor, plan, total, divergence, rows, columns)
+
+
+@inner
+def _make_plan(
+    k: int,
+    cost: Array,
+    a: Array,
+    b: Array,
+    epsilon: Array,
+    f: Array,
+    g: Array,
+    factor: Array,
+    plan: Array,
+    total: Array,
+    divergence: bool,
+    rows: Array,
+    columns: Array,
+) -> None:
+    kind = f.dtype.type
+    inverse = kind(1.0) / kind(epsilon[k])
+    _logs(a[k], rows)
+    _logs(b[k], columns)
+    _fill(cost[k], inverse, f[k], g[k], rows, columns, kind(factor[k]), plan[k])
+    if divergence:
+        total[k] = _divergence(cost[k], inverse, f[k], g[k], plan[k])
 
 
 @inner

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monge.ot.compiled.balanced import Work, new_work
+from monge.ot.compiled.arrays import arrays_of
 from monge.ot.compiled.batch import BROKEN, INVALID, TOO_FINE, solve_range
 from monge.ot.compiled.threads import over_range
+from monge.ot.compiled.work import Work, new_work
 from monge.ot.scaling import Solution, refuse_cost, rescue
 
 # Changes that the acceleration remembers. Tight tolerances repay a long memory, and beside a large kernel it is cheap.
@@ -32,7 +33,7 @@ def solve_compiled(
         ValueError: NaN or ``-inf`` in the cost.
     """
     solution, status = _solve(cost, a, b, epsilon, tol, max_iter, init_g)
-    if not status.any():
+    if not np.count_nonzero(status):  # a tenth of the time that any() takes
         return solution
     if (status == INVALID).any():
         refuse_cost(int((status == INVALID).argmax()))
@@ -53,9 +54,9 @@ def _solve(
 ) -> tuple[Solution, Any]:
     """The batch in the dtype of its cost; the status of each problem says where that was not possible."""
     batch, n, m = cost.shape
-    given: Any = [t.detach().contiguous().numpy() for t in (cost, a, b, epsilon)]
-    dtype = given[0].dtype
-    start_g = np.empty((0, m), dtype) if init_g is None else init_g.detach().contiguous().numpy()
+    given = arrays_of(cost, a, b, epsilon)
+    dtype, flat = given[0].dtype, given[0].reshape(batch, n * m)
+    start_g = np.empty((0, m), dtype) if init_g is None else arrays_of(init_g)[0]
     made: Any = [np.empty(shape, dtype) for shape in ((batch, n), (batch, m), batch, batch)]
     iterations, status = np.empty(batch, np.int64), np.empty(batch, np.int64)
     depth = _DEPTH if tol > _TIGHT else _DEPTH_TIGHT if n * m < _LARGE else _DEPTH_LARGE
@@ -63,7 +64,7 @@ def _solve(
     def solve(start: int, stop: int) -> None:
         work = _room(n, m, depth, dtype)
         results = (*made, iterations, status, work)
-        solve_range(*given, start_g, tol, max_iter, start, stop, *results)  # type: ignore[call-arg]
+        solve_range(given[0], flat, *given[1:], start_g, tol, max_iter, start, stop, *results)  # type: ignore[call-arg]
 
     over_range(batch, solve)
     f, g, value, error = (torch.from_numpy(array) for array in made)

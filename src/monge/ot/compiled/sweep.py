@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.ot.compiled.arithmetic import at_order, exp, order_of
-from monge.ot.compiled.jit import FAST as FAST
-from monge.ot.compiled.jit import INNER as INNER
 from monge.ot.compiled.jit import inner
 
 Array = NDArray[Any]
@@ -27,12 +25,11 @@ _PANEL = 4096
 
 
 @inner
-def survey(cost: Array) -> tuple[Any, Any, bool]:
+def survey(flat: Array) -> tuple[Any, Any, bool]:
     """Smallest and largest finite entry, and whether there is one and no NaN or ``-inf``."""
-    kind = cost.dtype.type
+    kind = flat.dtype.type
     infinite, negative = order_of(kind(np.inf)), order_of(kind(-np.inf))
     low, high, top = infinite, negative, negative
-    flat = cost.ravel()
     for k in range(len(flat)):
         order = order_of(flat[k])
         low = min(low, order)

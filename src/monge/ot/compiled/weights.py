@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monge.ot.compiled.arrays import arrays_of
 from monge.ot.compiled.jit import entry, inner
 
 Array = NDArray[Any]
@@ -25,7 +26,7 @@ def unit_weights(a: Tensor, b: Tensor, epsilon: Tensor) -> tuple[Tensor, Tensor,
         ``a`` and ``b`` with mass one, and the mass ``(B,)``; ``None`` where a check failed.
     """
     unit_a, unit_b, mass = (torch.empty(t.shape, dtype=a.dtype) for t in (a, b, epsilon))
-    arrays: Any = [t.detach().contiguous().numpy() for t in (a, b, epsilon, unit_a, unit_b, mass)]
+    arrays = arrays_of(a, b, epsilon, unit_a, unit_b, mass)
     return (unit_a, unit_b, mass) if _weigh(*arrays) else None
 
 
