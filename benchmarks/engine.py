@@ -4,10 +4,13 @@
     python benchmarks/engine.py --cells batch --rounds 5                     # only names that contain "batch"
     python benchmarks/engine.py --out benchmarks/results/engine.csv          # rows are added as each cell ends
 
+With ``--out`` cells that the file has are left out, so that a run goes on where an earlier one stopped.
+
 Every solver's own stopping knob is tightened until the plan it returns meets the target L1 marginal error; only then is
-it timed. Rounds go A B C A B C; medians and ratios to the best peer that met the target are printed. The process runs
-on one core with one thread, except for the cells about busy neighbours. Times say little on another machine, ratios
-more. First calls, in which kernels are compiled, are nobody's time.
+it timed. All take a turn in every round, each round in an order of its own: who comes after a solver that has filled
+the caches pays for it. Medians and ratios to the best peer that met the target are printed. The process runs on one
+core with one thread, except for the cells about busy neighbours. Times say little on another machine, ratios more.
+First calls, in which kernels are compiled, are nobody's time.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import argparse
 import csv
 import datetime
 import platform
+import random
 import statistics
 import time
 import warnings
@@ -34,6 +38,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from busy_neighbour import threads_beside_a_neighbour
+from line_loss import measure as line_measure
 from peak_memory import peak_in_tensors
 from solver_peers import (
     Array,
@@ -116,10 +121,11 @@ def measure(
     settings = {solver: calibrate(entry, error, target) for solver, entry in entries.items()}
     ready = {solver: found for solver, found in settings.items() if found is not None}
     times: dict[str, list[float]] = {solver: [] for solver in ready}
+    order = random.Random(name)
     for _ in range(rounds):
-        for solver, (tol, _) in ready.items():
+        for solver in order.sample(sorted(ready), len(ready)):
             start = time.perf_counter()
-            entries[solver](tol)
+            entries[solver](ready[solver][0])
             times[solver].append(time.perf_counter() - start)
     median = {solver: 1e3 * statistics.median(t) for solver, t in times.items()}
     best_peer = min((t for solver, t in median.items() if not solver.startswith("monge")), default=float("nan"))
@@ -176,6 +182,13 @@ def exact_cell(n: int, rounds: int) -> list[Row]:
     )
 
 
+def line_cell(rounds: int) -> list[Row]:
+    """Squared EMD of 4096 predictions over 100 ordered classes, forward and backward; see ``line_loss.py``."""
+    name, note = "squared EMD on a line, 4096x100, forward and backward", "ratio to dlordinal"
+    timed = [row for row in line_measure(4096, 100, "classes", 5 * rounds) if row["loss"] != "cross-entropy"]
+    return [Row(name, row["loss"], row["step_ms"], row["ratio_to_dlordinal"], float("nan"), note) for row in timed]
+
+
 def busy_cell(n: int, epsilon: float, batch: int, rounds: int) -> list[Row]:
     """One and two threads while another process keeps one core busy; the ratio is to one thread."""
     name = f"busy neighbour, {'batch of ' + str(batch) if batch else 'one'} {n}x{n}, epsilon {epsilon:g}"
@@ -229,6 +242,7 @@ CELLS: dict[str, Callable[[int], list[Row]]] = {
     "float64-128-0.01": lambda r: forward_cell(128, 0.01, 0, r, torch.float64, 1e-6),
     "exact-512": lambda r: exact_cell(512, r),
     "exact-1024": lambda r: exact_cell(1024, r),
+    "line-4096x100": line_cell,
     "busy-256x49-0.01": lambda r: busy_cell(49, 0.01, 256, r),
     "busy-64x196-0.01": lambda r: busy_cell(196, 0.01, 64, r),
     "busy-one-2048-0.01": lambda r: busy_cell(2048, 0.01, 0, r),
@@ -245,7 +259,7 @@ def machine() -> str:
 
 def versions() -> str:
     """Of everything that is timed."""
-    names = ("monge", "torch", "numba", "POT", "geomloss", "ott-jax", "jax")
+    names = ("monge", "torch", "numba", "POT", "geomloss", "ott-jax", "jax", "dlordinal")
     return ", ".join(f"{name} {metadata.version(name)}" for name in names)
 
 
@@ -259,6 +273,14 @@ def show(rows: Iterable[Row]) -> None:
         )
 
 
+def cells_in(path: Path) -> set[str]:
+    """Keys of the cells that a file of results has."""
+    if not path.exists():
+        return set()
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["key"] for row in csv.DictReader(file)}
+
+
 def main() -> None:
     """Runs the chosen cells; rows are written as each of them ends."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -268,8 +290,9 @@ def main() -> None:
     options = parser.parse_args()
     stamp = (datetime.date.today().isoformat(), machine(), versions())
     wanted = options.cells.split(",")
+    known = cells_in(options.out) if options.out else set()
     for name, cell in CELLS.items():
-        if not any(part in name for part in wanted):
+        if name in known or not any(part in name for part in wanted):
             continue
         rows = cell(options.rounds)
         print(f"\n{rows[0].cell}")
@@ -279,8 +302,8 @@ def main() -> None:
             with options.out.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 if is_new:
-                    writer.writerow([*(field.name for field in fields(Row)), "date", "machine", "versions"])
-                writer.writerows([*_rounded(row), *stamp] for row in rows)
+                    writer.writerow(["key", *(field.name for field in fields(Row)), "date", "machine", "versions"])
+                writer.writerows([name, *_rounded(row), *stamp] for row in rows)
 
 
 def _rounded(row: Row) -> list[str]:
