@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from monge.losses import InfoNCELoss, InverseOTLoss, inverse_ot_loss
-from monge.losses.coupling_targets import positive_pairs, target_of_both, target_of_queries
+from monge.losses.coupling_targets import Positives, positive_pairs
 from monge.losses.inverse_adjoint import relaxed_adjoint
 from monge.losses.robust_contrast import Rince
 from monge.ot import WarmStart, pairwise_cost
@@ -43,6 +43,10 @@ def scaled_and_positive(epsilon: float = 0.3, seed: int = 0) -> tuple[Tensor, Te
     return pairwise_cost(x, y, "cosine") / epsilon, positive_pairs(len(x), len(y), lx, ly)
 
 
+def coupling(positive: Tensor, of_x: float = 0.5) -> Tensor:
+    return Positives(positive.double(), tuple(positive.shape)).target(of_x).weights
+
+
 def test_rows_of_pairs_are_infonce() -> None:
     x, y = batch(12, 12)[:2]
     for symmetric in (True, False):
@@ -67,7 +71,7 @@ def test_rows_with_several_positives_are_infonce_up_to_a_constant() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_value_of_rows_equals_the_formula(seed: int) -> None:
     scaled, positive = scaled_and_positive(seed=seed)
-    value = inverse_ot_loss(scaled, target_of_queries(positive, torch.float64), constraint="row")
+    value = inverse_ot_loss(scaled, coupling(positive, of_x=1.0), constraint="row")
     assert value.item() == pytest.approx(oracle.row_loss(scaled.numpy(), positive.numpy()), rel=1e-10)
 
 
@@ -75,8 +79,8 @@ def test_targets_equal_their_definition() -> None:
     positive = scaled_and_positive(seed=3)[1]
     positive[2] = False
     rows, columns = oracle.wanted(positive.numpy())
-    np.testing.assert_allclose(target_of_queries(positive, torch.float64).numpy(), rows, rtol=1e-12)
-    np.testing.assert_allclose(target_of_both(positive, torch.float64).numpy(), (rows + columns) / 2, rtol=1e-12)
+    np.testing.assert_allclose(coupling(positive, of_x=1.0).numpy(), rows, rtol=1e-12)
+    np.testing.assert_allclose(coupling(positive).numpy(), (rows + columns) / 2, rtol=1e-12)
 
 
 def test_balanced_value_is_the_divergence_from_the_plan() -> None:
@@ -84,7 +88,7 @@ def test_balanced_value_is_the_divergence_from_the_plan() -> None:
     target = sum(oracle.wanted(positive.numpy())) / 2
     plan = entropic_plan(scaled.numpy(), target.sum(1), target.sum(0), 1.0)
     expected = oracle.relative_entropy(target, plan)
-    value = inverse_ot_loss(scaled, target_of_both(positive, torch.float64), tol=TIGHT)
+    value = inverse_ot_loss(scaled, coupling(positive), tol=TIGHT)
     assert value.item() == pytest.approx(expected, rel=1e-8)
 
 
@@ -98,7 +102,7 @@ def test_unbalanced_value_is_the_gap_and_the_divergence_with_marginals() -> None
         oracle.relative_entropy(target.sum(1), plan.sum(1)) + oracle.relative_entropy(target.sum(0), plan.sum(0))
     )
     given = {"constraint": "unbalanced", "rho": rho, "tol": TIGHT}
-    value = inverse_ot_loss(scaled, target_of_both(positive, torch.float64), **given)
+    value = inverse_ot_loss(scaled, coupling(positive), **given)
     assert value.item() == pytest.approx(gap, rel=1e-8)
     assert value.item() == pytest.approx(divergence, rel=1e-8)
 
@@ -111,7 +115,7 @@ def test_partial_value_is_the_gap(mass: float) -> None:
     plan = oracle.partial_plan(scaled.numpy(), a, b, mass)
     gap = oracle.objective(mass * target, scaled.numpy(), a, b) - oracle.objective(plan, scaled.numpy(), a, b)
     given = {"constraint": "partial", "mass": mass, "tol": 1e-9}
-    value = inverse_ot_loss(scaled, target_of_both(positive, torch.float64), **given)
+    value = inverse_ot_loss(scaled, coupling(positive), **given)
     assert value.item() == pytest.approx(gap, rel=1e-6)
 
 
@@ -127,7 +131,7 @@ def test_robust_contrast_equals_the_formula(constraint: str) -> None:
         plan = oracle.unbalanced_plan(scaled.numpy(), a, b, 3.0)
     expected = 2.0 * oracle.rince(plan, target, a, b, 0.6, 0.05)
     given = {"constraint": constraint, "rho": 3.0, "tol": TIGHT, "kl_weight": 0.0, "rince": Rince(2.0, 0.6, 0.05)}
-    value = inverse_ot_loss(scaled, target_of_both(positive, torch.float64), **given)
+    value = inverse_ot_loss(scaled, coupling(positive), **given)
     assert value.item() == pytest.approx(expected, rel=1e-8)
 
 
@@ -149,7 +153,7 @@ def test_gradient_passes_gradcheck(settings: dict) -> None:
 
 def test_gradient_to_the_costs_is_target_less_plan() -> None:
     scaled, positive = scaled_and_positive(seed=9)
-    target = target_of_both(positive, torch.float64)
+    target = coupling(positive)
     live = scaled.clone().requires_grad_()
     inverse_ot_loss(live, target, tol=TIGHT).backward()
     plan = entropic_plan(scaled.numpy(), target.sum(1).numpy(), target.sum(0).numpy(), 1.0)
@@ -158,7 +162,7 @@ def test_gradient_to_the_costs_is_target_less_plan() -> None:
 
 @pytest.mark.parametrize("constraint", ["row", "balanced"])
 def test_nothing_to_learn_where_the_plan_is_the_target(constraint: str) -> None:
-    target = target_of_both(torch.eye(5, dtype=torch.bool), torch.float64)
+    target = coupling(torch.eye(5, dtype=torch.bool))
     scaled = torch.where(target > 0, 0.0, 60.0).double().requires_grad_()
     value = inverse_ot_loss(scaled, target, constraint=constraint)
     value.backward()
@@ -206,7 +210,7 @@ def test_settings_out_of_range_are_refused() -> None:
         InverseOTLoss(constraint="partial", rince_weight=1.0)
     with pytest.raises(ValueError, match="expected one above 0"):
         InverseOTLoss(kl_weight=0.0)
-    with pytest.raises(ValueError, match="mass and rince_q above 0 and at most 1"):
+    with pytest.raises(ValueError, match="mass 1.5, expected all above 0, mass at most 1"):
         InverseOTLoss(mass=1.5)
     with pytest.raises(ValueError, match="found 3 samples of x and 2 of y without labels"):
         InverseOTLoss()(torch.eye(3), torch.eye(3)[:2])

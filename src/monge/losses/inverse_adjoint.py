@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -42,11 +43,19 @@ def _solved(plan: Tensor, rows: Tensor, columns: Tensor, price: float) -> tuple[
     stiff = 1.0 + 1.0 / price
     left, right = plan.sum(1), plan.sum(0)  # (N,), (M,)
     root_l, root_r = _inverse_root(left), _inverse_root(right)
-    scaled = root_l.unsqueeze(1) * plan * root_r  # (N, M), singular values at most 1
+
+    # S = root_l P root_r has singular values of at most 1; the plan is read as it is.
+    def times(z: Tensor) -> Tensor:
+        return root_l * (plan @ (root_r * z))
+
+    def transposed(s: Tensor) -> Tensor:
+        return root_r * (plan.mT @ (root_l * s))
+
     u, v = rows * root_l, columns * root_r
     # alpha = root_l s and beta = root_r z: stiff s + S z = u, S's + stiff z = v.
-    z = _conjugate_gradients(scaled, v - scaled.mT @ u / stiff, stiff, right.sqrt() if math.isinf(price) else None)
-    return root_l * (u - scaled @ z) / stiff, root_r * z
+    null = right.sqrt() if math.isinf(price) else None
+    z = _conjugate_gradients(lambda d: stiff * d - transposed(times(d)) / stiff, v - transposed(u) / stiff, null)
+    return root_l * (u - times(z)) / stiff, root_r * z
 
 
 @relaxed_adjoint.register_fake
@@ -58,8 +67,8 @@ def _inverse_root(mass: Tensor) -> Tensor:
     return torch.where(mass > 0, torch.where(mass > 0, mass, 1.0).rsqrt(), 0.0)
 
 
-def _conjugate_gradients(scaled: Tensor, rhs: Tensor, stiff: float, null: Tensor | None) -> Tensor:
-    """Solves ``(stiff - S'S / stiff) z = rhs``, off the null vector where there is one."""
+def _conjugate_gradients(system: Callable[[Tensor], Tensor], rhs: Tensor, null: Tensor | None) -> Tensor:
+    """Solves ``system(z) = rhs``, off the null vector where there is one."""
     unit = None if null is None else null / null.norm().clamp_min(torch.finfo(rhs.dtype).tiny)
 
     def project(t: Tensor) -> Tensor:
@@ -69,7 +78,7 @@ def _conjugate_gradients(scaled: Tensor, rhs: Tensor, stiff: float, null: Tensor
     z, direction, energy = torch.zeros_like(residual), residual, residual @ residual
     target = torch.finfo(rhs.dtype).eps ** 1.5 * energy
     for step in range(4 * len(rhs) + 50):
-        image = project(stiff * direction - scaled.mT @ (scaled @ direction) / stiff)
+        image = project(system(direction))
         curvature = direction @ image
         active = (curvature > 0) & (energy > target)
         length = torch.where(active, energy / torch.where(active, curvature, 1.0), 0.0)

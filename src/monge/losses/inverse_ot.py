@@ -14,10 +14,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from monge.losses.cosines import scaled_cosines
-from monge.losses.coupling_targets import positive_pairs, target_of_both, target_of_queries
-from monge.losses.inverse_plan import Constraint, KnownGradient, LivePlan, Rule, solve
-from monge.losses.robust_contrast import Rince, rince_of_plan
+from monge.losses.cosines import full_precision, scaled_cosines
+from monge.losses.coupling_targets import Positives, Target
+from monge.losses.inverse_plan import Constraint, Gap, MarkedPlan, Rule, solve
+from monge.losses.inverse_rows import row_loss, softmax_plan
+from monge.losses.robust_contrast import Marks, Rince, rince_of_plan
 from monge.ot import pairwise_cost
 from monge.ot.warm_start import WarmProblem
 
@@ -61,83 +62,79 @@ def inverse_ot_loss(
         Scalar.
 
     Raises:
-        ValueError: An unknown constraint, or ``rince`` beside ``"partial"``.
+        ValueError: An unknown constraint, ``rince`` beside ``"partial"``, or a value outside its range.
 
     Example:
         >>> scaled = torch.tensor([[0.0, 2.0], [2.0, 0.0]])
         >>> inverse_ot_loss(scaled, torch.eye(2) / 2, constraint="row")  # log(1 + exp(-2))
         tensor(0.1269)
     """
-    _check(constraint, rince)
-    counted = None if ignore is None else ~ignore.to(scaled.device, torch.bool)
-    if constraint == "row":
-        return _row_loss(scaled, target, counted, kl_weight, rince)
-    a, b = _weights(target, counted, constraint)
-    rule = _rule(constraint, rho, mass, tol)
-    wanted = mass * target if constraint == "partial" else target
-    plan, optimum = solve(_allowed(scaled, counted, a, b), a, b, rule, warm)
-    parts = []
-    if kl_weight:
-        with torch.no_grad():
-            paid = _inner(wanted, scaled) + _penalty(wanted, a, b, rho if constraint == "unbalanced" else None)
-            factor = kl_weight * (target.sum() > 0).to(plan)
-        parts.append(KnownGradient.apply(scaled, paid - optimum, wanted - plan, factor))
-    if rince is not None:
-        parts.append(rince_of_plan(LivePlan.apply(scaled, plan, rule.strength), wanted, a, b, rince))
-    return torch.stack(parts).sum()
+    _check(constraint, rince, rho, mass, tol)
+    with full_precision(scaled.device):
+        counted = _counted(ignore, scaled.device)
+        wanted = Target.of(target)
+        if constraint == "row":
+            return row_loss(scaled, wanted, None, counted, kl_weight, rince)
+        return _coupled_loss(scaled, wanted, counted, _rule(constraint, rho, mass, tol), kl_weight, rince, warm)
 
 
-def _check(constraint: str, rince: Rince | None) -> None:
+def _check(constraint: str, rince: Rince | None, rho: float, mass: float, tol: float) -> None:
     if constraint not in get_args(Constraint):
         raise ValueError(f"constraint: found {constraint!r}, expected one of {', '.join(get_args(Constraint))}")
     if constraint == "partial" and rince is not None:
         raise ValueError("rince: found it beside constraint 'partial', expected 'row', 'balanced' or 'unbalanced'")
-
-
-def _row_loss(scaled: Tensor, target: Tensor, counted: Tensor | None, kl_weight: float, rince: Rince | None) -> Tensor:
-    rows = target.sum(1)  # (N,)
-    logits = _logits(scaled, target, counted)
-    parts = []
-    if kl_weight:
-        with torch.no_grad():
-            log_sums = logits.logsumexp(1)  # (N,)
-            entropy = torch.xlogy(target, target).sum() - torch.xlogy(rows, rows).sum()
-            value = _inner(target, scaled) + (rows * log_sums).sum() + entropy
-            plan = torch.exp(logits - log_sums.unsqueeze(1)).mul_(rows.unsqueeze(1))  # (N, M)
-        parts.append(KnownGradient.apply(scaled, value, target - plan, torch.full_like(value, kl_weight)))
+    if not (min(rho, tol) > 0 and 0 < mass <= 1):
+        raise ValueError(f"found rho {rho}, tol {tol} and mass {mass}, expected all above 0, mass at most 1")
     if rince is not None:
-        parts.append(rince_of_plan(rows.unsqueeze(1) * logits.softmax(1), target, rows, None, rince))
-    return torch.stack(parts).sum()
+        _check_rince(rince)
 
 
-def _logits(scaled: Tensor, target: Tensor, counted: Tensor | None) -> Tensor:
-    """What a row chooses by; a row without a target keeps all its finite costs."""
-    if counted is None:
-        return -scaled
-    return (-scaled).masked_fill(~counted & (target.sum(1, keepdim=True) > 0), -torch.inf)
+def _check_rince(rince: Rince) -> None:
+    if not (rince.lam > 0 and 0 < rince.q <= 1):
+        raise ValueError(f"rince: found lam {rince.lam} and q {rince.q}, expected both above 0, q at most 1")
+
+
+def _counted(ignore: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if ignore is None else ~ignore.to(device, torch.bool)
 
 
 def _rule(constraint: Constraint, rho: float, mass: float, tol: float) -> Rule:
     return Rule(constraint, {"unbalanced": rho, "partial": mass}.get(constraint, math.inf), tol)
 
 
-def _inner(a: Tensor, b: Tensor) -> Tensor:
-    """``sum a b``, without a matrix between."""
-    if not a.is_contiguous():
-        a, b = a.mT, b.mT
-    with torch.autocast(a.device.type, enabled=False):
-        return torch.dot(a.reshape(-1), b.reshape(-1))
+def _coupled_loss(
+    scaled: Tensor,
+    target: Target,
+    counted: Tensor | None,
+    rule: Rule,
+    kl_weight: float,
+    rince: Rince | None,
+    warm: WarmProblem | None,
+) -> Tensor:
+    """The loss under constraints on both sides."""
+    a, b = _weights(target, counted, rule.constraint)
+    wanted = target.times(rule.strength) if rule.constraint == "partial" else target
+    plan, optimum = solve(_allowed(scaled, counted, a, b), a, b, rule, warm)
+    parts = []
+    if kl_weight:
+        with torch.no_grad():
+            paid = wanted.inner(scaled) + _penalty(wanted, a, b, rule)
+            factor = kl_weight * (target.rows.sum() > 0).to(plan)
+        parts.append(Gap.apply(scaled, paid - optimum, factor, plan, wanted.weights, *wanted.places))
+    if rince is not None:
+        marks = Marks(*MarkedPlan.apply(scaled, plan, rule.strength, *wanted.places))
+        parts.append(rince_of_plan(marks, wanted, a, b, rince))
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
 
 
 @torch.no_grad()
-def _weights(target: Tensor, counted: Tensor | None, constraint: Constraint) -> tuple[Tensor, Tensor]:
+def _weights(target: Target, counted: Tensor | None, constraint: Constraint) -> tuple[Tensor, Tensor]:
     """Weights of both sides, uniform where there is no target at all."""
-    sides = []
-    for side in (1, 0):
-        wanted = target.sum(side)
+    sides, some = [], target.rows.sum() > 0
+    for side, wanted in ((1, target.rows), (0, target.columns)):
         even = torch.full_like(wanted, 1.0 / len(wanted))
         if constraint == "balanced":
-            sides.append(torch.where(wanted.sum() > 0, wanted, even))
+            sides.append(torch.where(some, wanted, even))
             continue
         if counted is not None:
             there = counted.any(side).to(wanted)
@@ -153,23 +150,16 @@ def _allowed(scaled: Tensor, counted: Tensor | None, a: Tensor, b: Tensor) -> Te
     return scaled.masked_fill(~counted & (a > 0).unsqueeze(1) & (b > 0) & counted.any(), torch.inf)
 
 
-def _penalty(target: Tensor, a: Tensor, b: Tensor, rho: float | None) -> Tensor:
-    """``Omega(T)``: KL to ``a b'``, and ``rho`` times that of both marginals."""
-    rows, columns = target.sum(1), target.sum(0)
+def _penalty(target: Target, a: Tensor, b: Tensor, rule: Rule) -> Tensor:
+    """``Omega(T)``: KL to ``a b'``, and for ``"unbalanced"`` its price times that of both marginals."""
     # sum T log(T / (a b')) by its marginals; what has no weight has no target either.
-    entropy = torch.xlogy(target, target).sum() - _cross(rows, a) - _cross(columns, b)
-    value = entropy - target.sum() + a.sum() * b.sum()
-    if rho is None:
+    crossed = torch.xlogy(target.rows, a).sum() + torch.xlogy(target.columns, b).sum()
+    total, sum_a, sum_b = target.rows.sum(), a.sum(), b.sum()
+    value = target.entropy() - crossed - total + sum_a * sum_b
+    if rule.constraint != "unbalanced":
         return value
-    return value + rho * (_divergence(rows, a) + _divergence(columns, b))
-
-
-def _divergence(p: Tensor, q: Tensor) -> Tensor:
-    return torch.xlogy(p, p).sum() - _cross(p, q) - p.sum() + q.sum()
-
-
-def _cross(p: Tensor, q: Tensor) -> Tensor:
-    return torch.xlogy(p, torch.where(p > 0, q, 1.0)).sum()
+    own = torch.xlogy(target.rows, target.rows).sum() + torch.xlogy(target.columns, target.columns).sum()
+    return value + rule.strength * (own - crossed - 2.0 * total + sum_a + sum_b)
 
 
 class InverseOTLoss(nn.Module):
@@ -227,17 +217,18 @@ class InverseOTLoss(nn.Module):
         tol: float = 1e-3,
     ) -> None:
         super().__init__()
-        rince = Rince(rince_weight, rince_q, rince_lam) if rince_weight else None
-        _check(constraint, rince)
+        rince = Rince(rince_weight, rince_q, rince_lam)
+        _check_rince(rince)
+        _check(constraint, rince if rince_weight else None, rho, mass, tol)
         if metric not in get_args(Metric):
             raise ValueError(f"metric: found {metric!r}, expected one of {', '.join(get_args(Metric))}")
-        if not (min(epsilon, rho, tol, rince_lam) > 0 and 0 < mass <= 1 and 0 < rince_q <= 1):
-            raise ValueError("epsilon, rho, tol and rince_lam must be positive, mass and rince_q above 0 and at most 1")
+        if not epsilon > 0:
+            raise ValueError(f"epsilon: found {epsilon}, expected more than 0")
         if min(rince_weight, kl_weight) < 0 or rince_weight + kl_weight == 0:
             raise ValueError(f"found rince_weight {rince_weight} and kl_weight {kl_weight}, expected one above 0")
         self.constraint, self.metric, self.symmetric = constraint, metric, symmetric
         self.epsilon, self.rho, self.mass, self.tol = epsilon, rho, mass, tol
-        self.kl_weight, self.rince = kl_weight, rince
+        self.kl_weight, self.rince = kl_weight, rince if rince_weight else None
         self.log_epsilon = nn.Parameter(torch.tensor(math.log(epsilon))) if learn_epsilon else None
 
     def forward(
@@ -263,15 +254,14 @@ class InverseOTLoss(nn.Module):
         Raises:
             ValueError: Shapes that do not fit, no samples, or labels of one side only.
         """
-        positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
+        positives = self._positives(x_emb, y_emb, x_labels, y_labels, ignore)
         scaled = self.scaled_cost(x_emb, y_emb)  # (N, M)
-        if self.constraint != "row":
-            return self._loss(scaled, target_of_both(positive, scaled.dtype), ignore, warm)
-        value = self._loss(scaled, target_of_queries(positive, scaled.dtype), ignore)
-        if not self.symmetric:
-            return value
-        turned = None if ignore is None else ignore.mT
-        return 0.5 * (value + self._loss(scaled.mT, target_of_queries(positive.mT, scaled.dtype), turned))
+        counted = _counted(ignore, scaled.device)
+        with full_precision(scaled.device):
+            if self.constraint != "row":
+                return _coupled_loss(scaled, positives.target(), counted, self._rule, self.kl_weight, self.rince, warm)
+            back = positives.target(of_x=0.0) if self.symmetric else None
+            return row_loss(scaled, positives.target(of_x=1.0), back, counted, self.kl_weight, self.rince)
 
     @torch.no_grad()
     def couplings(
@@ -293,18 +283,16 @@ class InverseOTLoss(nn.Module):
             tensor([[0.4404, 0.0596],
                     [0.0596, 0.4404]])
         """
-        positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
+        positives = self._positives(x_emb, y_emb, x_labels, y_labels, ignore)
         scaled = self.scaled_cost(x_emb, y_emb)  # (N, M)
-        counted = None if ignore is None else ~ignore.to(scaled.device, torch.bool)
+        counted = _counted(ignore, scaled.device)
         if self.constraint == "row":
-            target = target_of_queries(positive, scaled.dtype)
-            logits = _logits(scaled, target, counted)
-            return target.sum(1, keepdim=True) * logits.softmax(1), target
-        target = target_of_both(positive, scaled.dtype)
+            wanted = positives.target(of_x=1.0).matrix()
+            return softmax_plan(scaled, wanted, counted), wanted
+        target = positives.target()
         a, b = _weights(target, counted, self.constraint)
-        rule = _rule(self.constraint, self.rho, self.mass, self.tol)
-        plan = solve(_allowed(scaled, counted, a, b), a, b, rule).plan
-        return plan, self.mass * target if self.constraint == "partial" else target
+        plan = solve(_allowed(scaled, counted, a, b), a, b, self._rule).plan
+        return plan, self.mass * target.matrix() if self.constraint == "partial" else target.matrix()
 
     def scaled_cost(self, x_emb: Tensor, y_emb: Tensor) -> Tensor:
         """Costs over epsilon, ``(N, M)``, float32 or float64; half precision is computed in float32."""
@@ -314,19 +302,15 @@ class InverseOTLoss(nn.Module):
         cost = pairwise_cost(x_emb, y_emb, self.metric)
         return cost * (inverse if isinstance(inverse, float) else inverse.to(cost))
 
-    def _loss(self, scaled: Tensor, target: Tensor, ignore: Tensor | None, warm: WarmProblem | None = None) -> Tensor:
-        return inverse_ot_loss(
-            scaled,
-            target,
-            constraint=self.constraint,
-            rho=self.rho,
-            mass=self.mass,
-            ignore=ignore,
-            kl_weight=self.kl_weight,
-            rince=self.rince,
-            tol=self.tol,
-            warm=warm,
-        )
+    @property
+    def _rule(self) -> Rule:
+        return _rule(self.constraint, self.rho, self.mass, self.tol)
+
+    def _positives(
+        self, x: Tensor, y: Tensor, x_labels: Tensor | None, y_labels: Tensor | None, ignore: Tensor | None
+    ) -> Positives:
+        dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
+        return Positives.find((len(x), len(y)), x_labels, y_labels, ignore, dtype=dtype, device=x.device)
 
     def extra_repr(self) -> str:
         """Settings as they were given."""

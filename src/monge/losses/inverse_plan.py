@@ -12,8 +12,12 @@ import torch
 from torch import Tensor
 
 from monge.losses.inverse_adjoint import relaxed_adjoint
-from monge.ot import sinkhorn, sinkhorn_partial, sinkhorn_unbalanced
+from monge.ot import sinkhorn
+from monge.ot.convergence import report_unconverged
+from monge.ot.gradients import fixed_plan_from
 from monge.ot.once import only_once
+from monge.ot.problem import Problem, pose
+from monge.ot.variant_potentials import partial_potentials, unbalanced_potentials
 from monge.ot.warm_start import WarmProblem
 
 Constraint = Literal["row", "balanced", "unbalanced", "partial"]
@@ -70,18 +74,41 @@ def solve(scaled: Tensor, a: Tensor, b: Tensor, rule: Rule, warm: WarmProblem | 
 
 
 def _solve(scaled: Tensor, a: Tensor, b: Tensor, rule: Rule, warm: WarmProblem | None = None) -> Solved:
-    settings: dict[str, Any] = {"epsilon": 1.0, "tol": rule.tol, "max_iter": rule.max_iter, "grad": "none"}
-    match rule.constraint:
-        case "unbalanced":
-            result = sinkhorn_unbalanced(scaled, a, b, rho=rule.strength, **settings)
-        case "partial":
-            result = sinkhorn_partial(scaled, a, b, mass=rule.strength, **settings)
-        case _:
-            init = None if warm is None else warm.init(scaled, epsilon=1.0)
-            result = sinkhorn(scaled, a, b, init=init, **settings)
-            if warm is not None:
-                warm.keep(*result.potentials)
-    return Solved(result.plan, result.value)
+    if rule.constraint == "balanced":
+        init = None if warm is None else warm.init(scaled, epsilon=1.0)
+        result = sinkhorn(scaled, a, b, init=init, epsilon=1.0, tol=rule.tol, max_iter=rule.max_iter, grad="none")
+        if warm is not None:
+            warm.keep(*result.potentials)
+        return Solved(result.plan, result.value)
+    problem = pose(scaled, a, b, 1.0, relative=False, row_mask=None, col_mask=None)
+    relaxed = _unbalanced if rule.constraint == "unbalanced" else _partial
+    return relaxed(problem, rule)
+
+
+def _unbalanced(problem: Problem, rule: Rule) -> Solved:
+    """As `monge.ot.sinkhorn_unbalanced`; the plan, which is needed anyway, tells the value."""
+    a, b, rho = problem.a, problem.b, rule.strength
+    mass = torch.maximum(a.sum(1), b.sum(1)).clamp_min(torch.finfo(a.dtype).tiny)
+    f, g, error, _ = unbalanced_potentials(problem, torch.full_like(mass, rho), mass, 0.1 * rule.tol, rule.max_iter)
+    report_unconverged(error / mass, rule.tol, "warn")
+    penalty = (a * torch.expm1(-f / rho)).sum() + (b * torch.expm1(-g / rho)).sum()
+    return _dual(problem, f, g, -rho * penalty)
+
+
+def _partial(problem: Problem, rule: Rule) -> Solved:
+    """As `monge.ot.sinkhorn_partial`, likewise."""
+    a, b = problem.a, problem.b
+    moved = torch.full_like(problem.epsilon, rule.strength)
+    f, g, error, _, multiplier = partial_potentials(problem, moved, 0.1 * rule.tol, rule.max_iter)
+    report_unconverged(error, rule.tol, "warn")
+    paid = multiplier * moved + (f * a).sum(1) + (g * b).sum(1)
+    return _dual(problem, f + 0.5 * multiplier[:, None], g + 0.5 * multiplier[:, None], paid)
+
+
+def _dual(problem: Problem, f: Tensor, g: Tensor, paid: Tensor) -> Solved:
+    a, b = problem.a, problem.b
+    plan = fixed_plan_from(problem.cost, a, b, problem.epsilon, f, g)
+    return Solved(plan[0], (paid - plan.sum() + a.sum() * b.sum()).to(plan).squeeze())
 
 
 @torch.library.custom_op("monge::inverse_plan", mutates_args=())
@@ -100,46 +127,61 @@ def _(
     return torch.empty_like(scaled, memory_format=torch.contiguous_format), scaled.new_empty(())
 
 
-class KnownGradient(torch.autograd.Function):
-    """A scalar whose gradient to the scaled costs has been computed with it."""
+class Gap(torch.autograd.Function):
+    """How far a target is from a plan, whose gradient to the scaled costs is target less plan."""
 
     @staticmethod
-    def forward(ctx: Any, scaled: Tensor, value: Tensor, gradient: Tensor, factor: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, scaled: Tensor, value: Tensor, factor: Tensor, plan: Tensor, weights: Tensor, *places: Tensor
+    ) -> Tensor:
         """Returns ``factor`` times the value; the gradient is multiplied by it too."""
-        ctx.save_for_backward(scaled, gradient, factor)
+        ctx.save_for_backward(scaled, factor, plan, weights, *places)
         return value * factor
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         """Returns the gradient times the incoming one."""
-        scaled, gradient, factor = ctx.saved_tensors
+        scaled, factor, plan, weights, *places = ctx.saved_tensors
         (grad,) = grads
         with torch.no_grad():
-            to_scaled = gradient * (grad * factor)
-        return (*only_once((to_scaled,), _TWICE, grad, scaled), None, None, None)
+            step = grad * factor
+            to_scaled = _add_at(plan * -step, weights * step, places)
+        return (*only_once((to_scaled,), _TWICE, grad, scaled), None, None, None, None, *(None for _ in places))
 
 
-class LivePlan(torch.autograd.Function):
-    """A solved plan, balanced or unbalanced, as a differentiable function of the scaled costs.
+class MarkedPlan(torch.autograd.Function):
+    """`Marks` of a solved plan, balanced or unbalanced, as differentiable functions of the scaled costs.
 
     With ``P_ij = a_i b_j exp(f_i + g_j - X_ij)`` a gradient ``G`` to the plan gives ``P (alpha_i + beta_j - G_ij)`` to
-    the costs, ``alpha`` and ``beta`` from the system of `monge.losses.inverse_adjoint.relaxed_adjoint`.
+    the costs, ``alpha`` and ``beta`` from the system of `monge.losses.inverse_adjoint.relaxed_adjoint`. Here G is what
+    belongs to the sums of rows and columns, and to some entries.
     """
 
     @staticmethod
-    def forward(ctx: Any, scaled: Tensor, plan: Tensor, price: float) -> Tensor:
-        """Returns the plan; ``price`` of a marginal that is off, infinite for a balanced one."""
-        ctx.save_for_backward(scaled, plan)
+    def forward(ctx: Any, scaled: Tensor, plan: Tensor, price: float, *places: Tensor) -> tuple[Tensor, ...]:
+        """Returns entries at the places (all if there are none) and both sums; ``price``: infinite if balanced."""
+        ctx.save_for_backward(scaled, plan, *places)
         ctx.price = price
-        return plan.clone()
+        return plan[places] if places else plan.clone(), plan.sum(1), plan.sum(0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
         """Solves the transposed system of the optimality conditions."""
-        scaled, plan = ctx.saved_tensors
-        (grad,) = grads
+        scaled, plan, *places = ctx.saved_tensors
+        to_entries, to_rows, to_columns = grads
         with torch.no_grad():
-            flow = grad * plan  # (N, M)
-            alpha, beta = relaxed_adjoint(plan, flow.sum(1), flow.sum(0), ctx.price)
-            to_scaled = plan * (alpha.unsqueeze(1) + beta) - flow
-        return (*only_once((to_scaled,), _TWICE, grad, scaled), None, None)
+            flow = (plan[tuple(places)] if places else plan) * to_entries
+            rows = plan @ to_columns + to_rows * plan.sum(1)
+            columns = plan.mT @ to_rows + to_columns * plan.sum(0)
+            if places:
+                rows, columns = rows.index_add(0, places[0], flow), columns.index_add(0, places[1], flow)
+            else:
+                rows, columns = rows + flow.sum(1), columns + flow.sum(0)
+            alpha, beta = relaxed_adjoint(plan, rows, columns, ctx.price)
+            to_scaled = (plan * (alpha - to_rows).unsqueeze(1)).addcmul_(plan, beta - to_columns)
+            _add_at(to_scaled, -flow, places)
+        return (*only_once((to_scaled,), _TWICE, *grads, scaled), None, None, *(None for _ in places))
+
+
+def _add_at(matrix: Tensor, values: Tensor, places: list[Tensor]) -> Tensor:
+    return matrix.index_put_(tuple(places), values, accumulate=True) if places else matrix.add_(values)

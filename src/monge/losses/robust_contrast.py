@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from monge.losses.coupling_targets import Target
+
 _SMALLEST = 1e-30
 
 
@@ -28,12 +30,26 @@ class Rince(NamedTuple):
     lam: float = 0.01
 
 
-def rince_of_plan(plan: Tensor, target: Tensor, a: Tensor, b: Tensor | None, rince: Rince) -> Tensor:
+class Marks(NamedTuple):
+    """What is read off a plan.
+
+    Attributes:
+        entries: Where the weights of a target are, ``(K,)`` or ``(N, M)``.
+        rows: Sums of the rows, ``(N,)``.
+        columns: Sums of the columns, ``(M,)``.
+    """
+
+    entries: Tensor
+    rows: Tensor
+    columns: Tensor
+
+
+def rince_of_plan(marks: Marks, target: Target, a: Tensor, b: Tensor | None, rince: Rince) -> Tensor:
     """``mean (-p^q + (lam sum p)^q) / q`` over positive pairs, p the share of a sample's mass that a pair has.
 
     Args:
-        plan: ``(N, M)``.
-        target: Weight of each pair, ``(N, M)``.
+        marks: Of the plan, at the pairs of the target.
+        target: Weight of each pair.
         a: Mass of the queries, ``(N,)``, which p is a share of.
         b: Mass of the gallery items, ``(M,)``: the mean of both directions; ``None``: that of the queries alone.
         rince: Its parameters.
@@ -43,19 +59,20 @@ def rince_of_plan(plan: Tensor, target: Tensor, a: Tensor, b: Tensor | None, rin
 
     Example:
         >>> half = torch.tensor([0.5, 0.5])
-        >>> rince_of_plan(torch.eye(2) / 2, torch.eye(2) / 2, half, half, Rince(q=1.0, lam=0.01))
+        >>> rince_of_plan(Marks(torch.eye(2) / 2, half, half), Target.of(torch.eye(2) / 2), half, half, Rince(q=1.0))
         tensor(-0.9900)
     """
-    value = _of_rows(plan, target, a, rince)
+    value = _of_rows(marks.entries, marks.rows, target, a, rince)
     if b is not None:
-        value = 0.5 * (value + _of_rows(plan.mT, target.mT, b, rince))
+        entries = marks.entries if target.places else marks.entries.mT
+        value = 0.5 * (value + _of_rows(entries, marks.columns, target.transposed(), b, rince))
     return rince.weight * value
 
 
-def _of_rows(plan: Tensor, target: Tensor, a: Tensor, rince: Rince) -> Tensor:
-    weights = target.sum(1)  # (N,)
-    share = plan / torch.where(a > 0, a, 1.0).unsqueeze(1)  # (N, M)
+def _of_rows(entries: Tensor, sums: Tensor, target: Target, a: Tensor, rince: Rince) -> Tensor:
+    mass = torch.where(a > 0, a, 1.0)  # (N,)
+    share = entries / target.of_rows(mass)
     # Powers below 1 have no derivative at 0: what carries no weight is put at 1, what vanished stays where it is.
-    pulled = torch.where(target > 0, share, 1.0).clamp_min(_SMALLEST) ** rince.q  # (N, M)
-    held = (rince.lam * torch.where(weights > 0, share.sum(1), 1.0)).clamp_min(_SMALLEST) ** rince.q  # (N,)
-    return ((weights * held).sum() - (target * pulled).sum()) / rince.q
+    pulled = torch.where(target.weights > 0, share, 1.0).clamp_min(_SMALLEST) ** rince.q
+    held = (rince.lam * torch.where(target.rows > 0, sums / mass, 1.0)).clamp_min(_SMALLEST) ** rince.q  # (N,)
+    return ((target.rows * held).sum() - (target.weights * pulled).sum()) / rince.q
