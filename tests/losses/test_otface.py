@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,14 @@ import torch
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from monge.losses import ArcFace, FeatureMapOTLoss, Gathered, MarginSoftmax, OTFaceLoss
+from monge.losses import ArcFace, FeatureMapOTLoss, Gathered, MarginSoftmax, OTFaceLoss, feature_map_ot
 
 SHARES = {1: (14,), 2: (9, 5), 3: (7, 0, 7)}
 WORLDS = pytest.mark.parametrize("world", SHARES)
-KINDS = ("arcface", "curricularface", "adaface", "mean negatives", "tokens", "no groups", "margin alone", "gathered")
+KINDS = (
+    "arcface", "curricularface", "adaface", "mean negatives", "saliency", "tokens", "one group", "no groups",
+    "margin alone", "gathered",
+)  # fmt: skip
 
 
 class Network(nn.Module):
@@ -32,7 +37,13 @@ class Network(nn.Module):
 
 
 def build(kind: str) -> nn.Module:
-    transport = FeatureMapOTLoss(max_groups=9, tol=1e-7, negatives="mean" if kind == "mean negatives" else "each")
+    transport = FeatureMapOTLoss(
+        max_groups=1 if kind == "one group" else 9,
+        tol=1e-6 if kind == "saliency" else 1e-7,
+        negatives="mean" if kind == "mean negatives" else "each",
+        marginals="saliency" if kind == "saliency" else "uniform",
+        gradient="implicit" if kind == "saliency" else "envelope",
+    )
     margin = kind if kind in ("curricularface", "adaface") else "arcface"
     if kind == "gathered":
         return Gathered(transport)
@@ -40,6 +51,16 @@ def build(kind: str) -> nn.Module:
     with torch.no_grad():
         loss.softmax.weight.copy_(torch.linspace(1, 9, 16).cos().reshape(4, 4))
     return loss
+
+
+@contextmanager
+def counted() -> Iterator[list[int]]:
+    """How many transport problems are solved in each call."""
+    solved: list[int] = []
+    plain = feature_map_ot.map_distances
+    feature_map_ot.map_distances = lambda sets, first, *rest: solved.append(len(first)) or plain(sets, first, *rest)
+    yield solved
+    feature_map_ot.map_distances = plain
 
 
 def two_steps(kind: str, share: slice, parallel: bool) -> dict[str, Tensor]:
@@ -83,7 +104,12 @@ def work(rank: int, world: int, folder: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
     start = sum(SHARES[world][:rank])
     share = slice(start, start + SHARES[world][rank])
-    torch.save({kind: two_steps(kind, share, parallel=True) for kind in KINDS}, Path(folder) / f"rank{rank}.pt")
+    found = {}
+    for kind in KINDS:
+        with counted() as solved:
+            found[kind] = two_steps(kind, share, parallel=True)
+        found[f"solved {kind}"] = sum(solved)
+    torch.save(found, Path(folder) / f"rank{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -106,12 +132,25 @@ def runs(tmp_path_factory) -> dict[int, list[dict]]:
 def test_processes_with_uneven_shares_equal_one(runs, world: int, kind: str) -> None:
     alone = two_steps(kind, slice(None), parallel=False)
     if kind not in ("no groups", "margin alone", "gathered"):
-        assert alone["groups 0"] == 9
+        assert alone["groups 0"] == (1 if kind == "one group" else 9)
         assert alone["transport 0"] > 0
     for found in runs[world]:
         assert found[kind].keys() == alone.keys()
         for key, expected in alone.items():
             torch.testing.assert_close(found[kind][key], expected, rtol=2e-5, atol=2e-6, msg=f"{kind}, {key}")
+
+
+@WORLDS
+@pytest.mark.parametrize("kind", ["arcface", "mean negatives", "one group", "no groups", "gathered"])
+def test_each_process_solves_its_share(runs, world: int, kind: str) -> None:
+    alone = runs[1][0][f"solved {kind}"]
+    each = [found[f"solved {kind}"] for found in runs[world]]
+    if kind == "gathered":  # knows nothing of the work inside
+        assert each == [alone] * world
+    else:
+        assert sum(each) == alone
+        assert max(each) - min(each) <= 2  # one a step
+    assert (alone > 0) == (kind != "no groups")
 
 
 def test_groups_of_each_process_alone_would_be_others() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from monge.losses.map_distance import DistanceGradient, FixedSweeps, Solver, map_distances
 from monge.losses.presets import Quirks
+from monge.losses.shared_work import from_first, gather_shares, own_share
 from monge.losses.token_sets import Center, Marginals, TokenSets, as_tokens, mean_sets, token_sets
 from monge.mining.hard_triplets import HardGroups, Negatives, hard_triplets
 
@@ -180,7 +181,15 @@ class FeatureMapOTLoss(nn.Module):
         """
         return cls(**feature_map_preset(name, quirks))
 
-    def forward(self, embeddings: Tensor, labels: Tensor, feature_maps: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        feature_maps: Tensor,
+        mask: Tensor | None = None,
+        *,
+        shared: bool = False,
+    ) -> Tensor:
         """Returns the loss, a scalar of dtype float32 or float64; without a group it is 0, with a graph.
 
         Args:
@@ -188,6 +197,8 @@ class FeatureMapOTLoss(nn.Module):
             labels: Integers ``(N,)``.
             feature_maps: ``(N, C, H, W)``, or tokens ``(N, P, C)``.
             mask: True for tokens that exist, bool ``(N, P)``; only beside tokens.
+            shared: Every process of several has been given the samples of all, the maps by
+                `monge.losses.shared_work.gather_for_shares`: each solves a share of the transport problems.
 
         Raises:
             ValueError: Shapes that do not fit.
@@ -199,6 +210,8 @@ class FeatureMapOTLoss(nn.Module):
         groups = hard_triplets(
             embeddings, labels, alpha=self.alpha, max_groups=self.max_groups, negatives=self.negatives
         )
+        if shared:
+            groups = HardGroups(*from_first(*groups))
         with torch.autocast(feature_maps.device.type, enabled=False):
             tokens, mask = as_tokens(feature_maps, mask)
             if not torch.compiler.is_compiling():
@@ -206,7 +219,7 @@ class FeatureMapOTLoss(nn.Module):
             if not len(groups.anchors):
                 self._note(groups, tokens.new_empty(0), tokens.new_empty(0))
                 return tokens[:0].sum()
-            positive, negative = self._distances(tokens, mask, groups)
+            positive, negative = self._distances(tokens, mask, groups, shared)
             self._note(groups, positive, negative)
             return feature_map_ot_loss(positive, negative, groups.valid, margin=self.margin, average=self.average)
 
@@ -220,7 +233,9 @@ class FeatureMapOTLoss(nn.Module):
             raise RuntimeError("diagnostics() describes the last call, and the loss has not been called yet")
         return self._last
 
-    def _distances(self, tokens: Tensor, mask: Tensor | None, groups: HardGroups) -> tuple[Tensor, Tensor]:
+    def _distances(
+        self, tokens: Tensor, mask: Tensor | None, groups: HardGroups, shared: bool
+    ) -> tuple[Tensor, Tensor]:
         """W(a, p) and W(a, n) of each group."""
         negatives = groups.negatives
         if self.negatives == "mean":
@@ -230,18 +245,19 @@ class FeatureMapOTLoss(nn.Module):
             mask = None if mask is None or present is None else torch.cat([mask, present])
         sets = token_sets(tokens, mask, center=self.center, marginals=self.marginals)
         anchors = torch.cat([groups.anchors, groups.anchors])
-        found = self._of_pairs(sets, anchors, torch.cat([groups.positives, negatives]))
+        found = self._of_pairs(sets, anchors, torch.cat([groups.positives, negatives]), shared)
         positive, negative = found.chunk(2)
         return positive, negative
 
-    def _of_pairs(self, sets: TokenSets, first: Tensor, second: Tensor) -> Tensor:
+    def _of_pairs(self, sets: TokenSets, first: Tensor, second: Tensor, shared: bool) -> Tensor:
         if torch.compiler.is_compiling():
             return map_distances(sets, first, second, self.solver)
         if self.solver.sweeps is None:  # then W(x, y) = W(y, x)
             first, second = torch.minimum(first, second), torch.maximum(first, second)
         count = len(sets.units)
         pairs, places = torch.unique(first * count + second, return_inverse=True)
-        return map_distances(sets, pairs // count, pairs % count, self.solver).index_select(0, places)
+        solve = _solved_together if shared else map_distances
+        return solve(sets, pairs // count, pairs % count, self.solver).index_select(0, places)
 
     def _note(self, groups: HardGroups, positive: Tensor, negative: Tensor) -> None:
         near, far, count = positive.detach(), negative.detach(), groups.valid.sum()
@@ -260,6 +276,15 @@ class FeatureMapOTLoss(nn.Module):
             f"epsilon={self.solver.epsilon}, margin={self.margin}, max_groups={self.max_groups}, "
             f"negatives={self.negatives!r}"
         )
+
+
+def _solved_together(sets: TokenSets, first: Tensor, second: Tensor, solver: Solver) -> Tensor:
+    """As `map_distances`, where each process solves a share."""
+    own = own_share(len(first))
+    if len(first[own]):
+        return gather_shares(map_distances(sets, first[own], second[own], solver), len(first))
+    nothing = sets.units.flatten()[:0]  # with a graph: a process without a share goes back with the others
+    return gather_shares(nothing, len(first))
 
 
 _PRESETS: dict[OTFacePreset, FeatureMapSettings] = {

@@ -16,6 +16,7 @@ from monge.losses.gathered import gather_samples, several_processes
 from monge.losses.margin_heads import ArcFace, CosFace, Margin, MarginName
 from monge.losses.margin_softmax import MarginGradient, MarginSoftmax
 from monge.losses.presets import Quirks
+from monge.losses.shared_work import gather_for_shares
 
 
 class OTFaceDiagnostics(NamedTuple):
@@ -46,8 +47,8 @@ class OTFaceLoss(nn.Module):
     The class vectors are parameters of the loss, ``softmax.weight``, and must be trained with the network. Under
     several processes, whose gradients are to be averaged as `torch.nn.parallel.DistributedDataParallel` does, hard
     groups are sought among the samples of all of them, and the gradients are those of one process that holds them all;
-    they may hold different numbers of samples, also none. Every process computes the transport of all groups; class
-    vectors meet the process's own samples alone.
+    they may hold different numbers of samples, also none. Each process solves a share of the transport problems of all
+    groups; class vectors meet the process's own samples alone.
 
     Args:
         embedding_dim: Length of an embedding.
@@ -163,10 +164,13 @@ class OTFaceLoss(nn.Module):
         if feature_maps is None:
             raise ValueError("feature_maps are missing: pass the network's maps, or weight=0 for the margin alone")
         chosen, labels = embeddings.detach(), labels.to(embeddings.device)
-        if self.across_processes and several_processes():
-            chosen, labels, feature_maps = (gather_samples(part) for part in (chosen, labels, feature_maps))
+        together = self.across_processes and several_processes()
+        shared = together and not torch.compiler.is_compiling()  # compiled graphs pad the work and do all of it
+        if together:
+            chosen, labels = gather_samples(chosen), gather_samples(labels)
+            feature_maps = gather_for_shares(feature_maps) if shared else gather_samples(feature_maps)
             mask = None if mask is None else gather_samples(mask)
-        transport: Tensor = self.transport(chosen, labels, feature_maps, mask)
+        transport: Tensor = self.transport(chosen, labels, feature_maps, mask, shared=shared)
         self._last = (margin.detach(), transport.detach())
         return margin + self.weight * transport
 

@@ -169,7 +169,7 @@ class _Clock:
         if self.began is None:
             self.began = (done, now)
         before, start = self.began
-        if not self.show or ((now - self.said < _SECONDS_BETWEEN and done < self.total)):
+        if not self.show or (now - self.said < _SECONDS_BETWEEN and done < self.total):
             return
         self.said = now
         left = (now - start) / (done - before) * (self.total - done) if done > before else None
