@@ -113,10 +113,12 @@ def test_modalities_may_change_places(loss: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("name", "with_ignore"),
     [
+        ("row", True),
         ("balanced", False),
         ("unbalanced", True),
         ("partial", True),
         ("rince", False),
+        ("gca-uot", True),
         ("infonce", True),
         ("max-margin", True),
         ("max-margin, hardest", False),
@@ -136,6 +138,17 @@ def test_compiles_whole(name: str, with_ignore: bool) -> None:
         mixed = (torch.zeros_like(lx), ly.flip(0))
         given = compiled(x, y, *mixed, ignore=ignore)
         torch.testing.assert_close(given, loss(x, y, *mixed, ignore=ignore), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["row", "balanced", "unbalanced", "gca-uot", "infonce"])
+def test_pairs_without_labels_compile_whole(name: str) -> None:
+    torch._dynamo.reset()
+    loss = LOSSES[name]
+    x, y = (t[:8].clone().requires_grad_() for t in batch(seed=12)[:2])
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    for other in (y, x):
+        fused, plain = (torch.autograd.grad(module(x, other), (x,)) for module in (compiled, loss))
+        torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", [LOSSES["balanced"], LOSSES["unbalanced"], LOSSES["rince"]])

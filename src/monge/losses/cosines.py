@@ -39,6 +39,7 @@ def scaled_cosines(x: Tensor, y: Tensor, scale: float | Tensor = 1.0, offset: fl
         raise ValueError(f"embeddings: found shapes {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D)")
     dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
     with full_precision(x.device):
+        y = y.view_as(y) if y is x else y  # compiled graphs refuse one tensor as two arguments of a function
         x, y = x.to(dtype), y.to(dtype)
         added = None if isinstance(offset, (int, float)) and offset == 0 else _scalar(offset, x)
         lengths = _inverse_norms(x.detach()), _inverse_norms(y.detach())

@@ -157,7 +157,8 @@ class Positives(NamedTuple):
         """
         labels = _checked_sides(*shape, x_labels, y_labels, ignore)
         if labels is None:
-            places: tuple[Tensor, ...] | None = (torch.arange(shape[0], device=device),) * 2
+            # Two tensors, since compiled graphs refuse one as two arguments of a function.
+            places: tuple[Tensor, ...] | None = tuple(torch.arange(size, device=device) for size in shape)
         else:
             places = _few_equal(*labels, device)
         if places is None:

@@ -12,8 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from monge.losses.cosines import scaled_cosines
-from monge.losses.coupling_targets import positive_pairs
+from monge.losses.cosines import full_precision, scaled_cosines
+from monge.losses.coupling_targets import Positives, Target
 
 
 def infonce_loss(logits: Tensor, positive: Tensor, ignore: Tensor | None = None) -> Tensor:
@@ -31,13 +31,17 @@ def infonce_loss(logits: Tensor, positive: Tensor, ignore: Tensor | None = None)
         >>> infonce_loss(torch.tensor([[0.0, -2.0], [-2.0, 0.0]]), torch.eye(2, dtype=torch.bool))
         tensor(0.1269)
     """
-    wanted = positive.to(logits.dtype)  # (N, M)
-    counts = wanted.sum(1)  # (N,)
-    there = counts > 0
-    seen = logits if ignore is None else logits.masked_fill(ignore & there.unsqueeze(1), -torch.inf)
-    log_sums = seen.logsumexp(1)  # (N,)
-    found = (wanted * logits).sum(1) / counts.clamp_min(1.0)  # (N,)
-    return torch.where(there, log_sums - found, 0.0).sum() / there.sum().clamp_min(1)
+    shape = (logits.shape[0], logits.shape[1])
+    return _of_side(logits, Positives(positive.to(logits.dtype), shape).target(of_x=1.0), ignore, 1)
+
+
+def _of_side(logits: Tensor, target: Target, ignore: Tensor | None, side: int) -> Tensor:
+    """Of rows (side 1) or columns (side 0); the target weighs positives."""
+    if ignore is not None:
+        mass = target.rows if side == 1 else target.columns
+        # Finite, so that it may be multiplied by the target's 0.
+        logits = logits.masked_fill(ignore & (mass > 0).unsqueeze(side), 0.1 * torch.finfo(logits.dtype).min)
+    return -target.inner(logits.log_softmax(side))
 
 
 class InfoNCELoss(nn.Module):
@@ -85,14 +89,16 @@ class InfoNCELoss(nn.Module):
         Raises:
             ValueError: Shapes that do not fit, no samples, or labels of one side only.
         """
-        positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
         scale = 1.0 / self.temperature if self.log_temperature is None else torch.exp(-self.log_temperature)
         logits = scaled_cosines(x_emb, y_emb, scale)  # (N, M)
+        shape = (len(x_emb), len(y_emb))
+        positives = Positives.find(shape, x_labels, y_labels, ignore, dtype=logits.dtype, device=logits.device)
         ignore = None if ignore is None else ignore.to(logits.device, torch.bool)
-        value = infonce_loss(logits, positive, ignore)
-        if not self.symmetric:
-            return value
-        return 0.5 * (value + infonce_loss(logits.mT, positive.mT, None if ignore is None else ignore.mT))
+        with full_precision(logits.device):
+            value = _of_side(logits, positives.target(of_x=1.0), ignore, 1)
+            if not self.symmetric:
+                return value
+            return 0.5 * (value + _of_side(logits, positives.target(of_x=0.0), ignore, 0))
 
     def extra_repr(self) -> str:
         """Settings as they were given."""
