@@ -24,6 +24,7 @@ FLOORS = {
     "recipes": 4,
     "train": 4,
     "report": 5,
+    "export": 5,
     "integrations": 5,
     "cli": 6,
 }

@@ -11,6 +11,7 @@ from monge.cli.compare import compare
 from monge.cli.data import app as data_app
 from monge.cli.doctor import doctor
 from monge.cli.evaluate import evaluate
+from monge.cli.export import export
 from monge.cli.recipes import recipes
 from monge.cli.render import render
 from monge.cli.report import report
@@ -37,6 +38,7 @@ app.command()(render)
 app.command()(report)
 app.command()(compare)
 app.command()(search)
+app.command()(export)
 app.command()(doctor)
 
 

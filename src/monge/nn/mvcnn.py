@@ -104,7 +104,8 @@ class MVCNN(nn.Module):
 
     def _trunk(self, images: Tensor) -> Tensor:
         """Vectors (N, D) of images (N, C, H, W), few at a time where that changes nothing."""
-        if self.training or len(images) <= self.max_views:
+        # A traced graph must not depend on the size of the batch.
+        if self.training or torch.compiler.is_compiling() or len(images) <= self.max_views:
             vectors: Tensor = self.trunk(images)
         else:
             vectors = torch.cat([self.trunk(chunk) for chunk in torch.split(images, self.max_views)])
