@@ -30,6 +30,7 @@ def load_shapes(
     size: int = 64,
     views: int = 12,
     split: Literal["model", "author"] | None = None,
+    per_class: int | None = None,
     strict: bool = True,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -47,6 +48,7 @@ def load_shapes(
         size: Height and width of a view.
         views: Pictures of each shape, from all around at 30 degrees above the horizon.
         split: Of furniture alone, ``"model"`` (the default) or ``"author"``, which holds whole authors out.
+        per_class: Of kicad alone, at most so many models of each class, its families taking turns; ``None``: all.
         strict: Whether damaged and contradictory entries are an error, or left out, counted and told.
         jobs: Processes that render; ``None``: one for each core. A script that is run by itself needs
             ``if __name__ == "__main__":`` around its work, or ``jobs=1``.
@@ -75,13 +77,20 @@ def load_shapes(
         raise MongeError(f"data.split: found {split!r}, expected model or author")
     if split is not None and name != "furniture":
         raise MongeError(f"data.split: {name} leaves no such choice; leave it out")
+    if per_class is not None and (name != "kicad" or type(per_class) is not int or per_class < 1):
+        found = (
+            f"{name} leaves no such choice; leave it out"
+            if name != "kicad"
+            else f"found {per_class!r}, expected 1 or more"
+        )
+        raise MongeError(f"data.per_class: {found}")
     viewing = Viewing(size, views, strict, jobs, progress)
     if source == "synthetic":
         return _synthetic(viewing)
     if name == "furniture":
         return load_furniture(None if source == "packaged" else source, split or "model", viewing)
     if name == "kicad":
-        return load_kicad(None if source == "packaged" else source, viewing)
+        return load_kicad(None if source == "packaged" else source, viewing, per_class)
     # No package has it; to ask for its folder says so, and where it is to be had.
     folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
     return load_modelnet(_MODELNETS[name], folder, viewing)

@@ -59,6 +59,7 @@ class ShapeData(PictureData):
         features: A packaged network that describes each view once and for all; its vectors are the inputs, kept in the
             data cache. Unset: the views themselves are.
         split: Which of its splits (furniture): ``"model"``, or ``"author"``, which holds whole authors out.
+        per_class: At most so many models of each class (kicad), families of near-copies taking turns; unset: all.
         strict: False: entries that are missing or damaged are left out and counted.
     """
 
@@ -70,6 +71,7 @@ class ShapeData(PictureData):
     background: Annotated[int, Field(ge=0, le=255)] = 0
     features: Literal["efficientnet-lite0"] | None = None
     split: Literal["model", "author"] | None = None
+    per_class: PositiveInt | None = None
     strict: bool = True
 
     @model_validator(mode="after")

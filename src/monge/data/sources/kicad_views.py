@@ -45,21 +45,23 @@ class KicadMesh:
         return read_mesh(self.model.content(), file_type="wrl", name=self.model.name)
 
 
-def load_kicad(folder: str | Path | None, viewing: Viewing) -> Splits:
+def load_kicad(folder: str | Path | None, viewing: Viewing, per_class: int | None = None) -> Splits:
     """Renders the electronic parts.
 
     Args:
         folder: Where the libraries are; ``None``: the data cache.
         viewing: Size and number of views.
+        per_class: At most so many of each class; ``None``: all.
 
     Raises:
         MongeError: Not fetched yet, or the view cache cannot be written.
         DataFormatError: A model is missing or damaged.
     """
-    models, flaws = kicad_models(folder), Flaws(viewing.strict)
+    models, flaws = kicad_models(folder, per_class=per_class), Flaws(viewing.strict)
     labels = np.array([model.label for model in models], np.int64)
     sources = [KicadMesh(model) for model in models]
-    train, val, test = view_parts(sources, labels, split_kicad(), viewing, up="z", flaws=flaws)
+    train, val, test = view_parts(sources, labels, split_kicad(per_class), viewing, up="z", flaws=flaws)
+    listed = "listed" if per_class is None else f"of at most {per_class} a class"
     whence = f"packaged: from {KICAD.title}" if folder is None else f"official layout: read from {shown(folder)}"
     rule = f"60/15/25 % of every class, whole families in the same part (fixed draw, seed {SPLIT_SEED})"
     return Splits(
@@ -67,6 +69,6 @@ def load_kicad(folder: str | Path | None, viewing: Viewing) -> Splits:
         val=val,
         test=test,
         classes=kicad_classes(),
-        source=f"{whence}, {len(models):,} listed models of electronic parts, {viewing.told()}",
+        source=f"{whence}, {len(models):,} models of electronic parts, {listed}, {viewing.told()}",
         definition=definition_of(KICAD.name, (train, val, test), rule, flaws),
     )

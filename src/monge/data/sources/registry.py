@@ -161,7 +161,7 @@ _SOURCES = {
             name="kicad",
             title="3D models of electronic parts, 34 classes",
             kinds=("packaged", "path", "synthetic"),
-            size="1,263 models packaged (6,227 fetched), 379 MB",
+            size="5,639 models packaged (6,227 fetched), 379 MB",
             licence="CC BY-SA 4.0 with an exception for designs that use them",
             how="monge data get kicad (Debian package by apt), or --data FOLDER with its libraries (3dmodels)",
         ),
