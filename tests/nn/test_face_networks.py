@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from monge.errors import MongeError, RecipeError
+from monge.errors import DataFormatError, MongeError, RecipeError
 from monge.nn.face_build import (
     IResNetConfig,
     MobileFaceNetConfig,
@@ -17,6 +19,7 @@ from monge.nn.face_build import (
 from monge.nn.iresnet import IResNet
 from monge.nn.mobilefacenet import MobileFaceNet
 from monge.nn.small_face_net import SmallFaceNet
+from monge.recipes import load_recipe
 
 
 def norm_names(name: str, width: int) -> dict[str, tuple[int, ...]]:
@@ -87,34 +90,53 @@ def test_iresnet_equals_its_layers_written_out():
     torch.testing.assert_close(net(x), expected)
 
 
-def test_mobilefacenet_has_the_published_names_and_counts():
+def published_mobilefacenet(blocks: tuple[int, ...], scale: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes in InsightFace's published MobileFaceNet files, written down by rule."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def convolution(name: str, shape: tuple[int, ...], activation: bool = True) -> None:
+        found[f"{name}.layers.0.weight"] = shape
+        found.update(norm_names(f"{name}.layers.1", shape[0]))
+        if activation:
+            found[f"{name}.layers.2.weight"] = shape[:1]
+
+    def bottleneck(name: str, narrow: int, inner: int, out: int) -> None:
+        convolution(f"{name}.layers.0", (inner, narrow, 1, 1))
+        convolution(f"{name}.layers.1", (inner, 1, 3, 3))
+        convolution(f"{name}.layers.2", (out, inner, 1, 1), activation=False)
+
+    def residuals(name: str, count: int, width: int, inner: int) -> None:
+        for block in range(count):
+            bottleneck(f"{name}.layers.{block}", width, inner, width)
+
+    narrow, wide = 64 * scale, 128 * scale
+    convolution("layers.0", (narrow, 3, 3, 3))
+    if blocks[0] == 1:
+        convolution("layers.1", (narrow, narrow // 64, 3, 3))
+    else:
+        residuals("layers.1", blocks[0], narrow, 128)
+    bottleneck("layers.2", narrow, 128, narrow)
+    residuals("layers.3", blocks[1], narrow, 128)
+    bottleneck("layers.4", narrow, 256, wide)
+    residuals("layers.5", blocks[2], wide, 256)
+    bottleneck("layers.6", wide, 512, wide)
+    residuals("layers.7", blocks[3], wide, 256)
+    convolution("conv_sep", (512, wide, 1, 1))
+    convolution("features.layers.0", (512, 1, 7, 7), activation=False)
+    found["features.layers.2.weight"] = (512, 512)
+    return found | norm_names("features.layers.3", 512)
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks", "scale", "millions"),
+    [("standard", (1, 4, 6, 2), 2, 2.06), ("large", (2, 8, 12, 4), 4, 6.31)],
+)
+def test_mobilefacenets_have_the_published_names_shapes_and_counts(size, blocks, scale, millions):
     with torch.device("meta"):
-        standard, large = MobileFaceNet(), MobileFaceNet("large")
-    shapes = {name: tuple(tensor.shape) for name, tensor in standard.state_dict().items()}
-    expected = {
-        "layers.0.layers.0.weight": (128, 3, 3, 3),
-        "layers.0.layers.2.weight": (128,),
-        "layers.1.layers.0.weight": (128, 2, 3, 3),
-        "layers.2.layers.0.layers.0.weight": (128, 128, 1, 1),
-        "layers.2.layers.1.layers.0.weight": (128, 1, 3, 3),
-        "layers.2.layers.2.layers.1.running_var": (128,),
-        "layers.3.layers.3.layers.0.layers.0.weight": (128, 128, 1, 1),
-        "layers.4.layers.1.layers.0.weight": (256, 1, 3, 3),
-        "layers.5.layers.5.layers.2.layers.0.weight": (256, 256, 1, 1),
-        "layers.6.layers.0.layers.0.weight": (512, 256, 1, 1),
-        "layers.7.layers.1.layers.2.layers.1.bias": (256,),
-        "conv_sep.layers.0.weight": (512, 256, 1, 1),
-        "features.layers.0.layers.0.weight": (512, 1, 7, 7),
-        "features.layers.2.weight": (512, 512),
-        "features.layers.3.running_mean": (512,),
-    }
-    assert expected.items() <= shapes.items()
-    assert {name.split(".")[0] for name in shapes} == {"layers", "conv_sep", "features"}
-    # One entry a convolution, one a PReLU, five a batch normalisation: 14 blocks of three convolutions and the rest.
-    assert len(shapes) == 3 * 7 + 15 * (7 + 7 + 6) + 6 + 1 + 5
-    assert len(large.layers[1].layers) == 2
-    assert [len(large.layers[i].layers) for i in (3, 5, 7)] == [8, 12, 4]
-    assert round(sum(p.numel() for p in standard.parameters()) / 1e6, 2) == 2.06
+        net = MobileFaceNet(size)
+    shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    assert shapes == published_mobilefacenet(blocks, scale)
+    assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == millions
 
 
 @pytest.mark.parametrize(("maps", "shape"), [("layer1", (64, 16)), ("layer2", (128, 8)), ("layer3", (256, 4))])
@@ -172,14 +194,48 @@ def test_timm_stages_by_name_and_by_number_are_the_same():
     torch.testing.assert_close(by_name(x), by_name.features(by_name.fc(by_name.backbone(x))))
 
 
-def test_published_weights_load_whole(tmp_path, recwarn):
-    source = IResNet(18)
-    torch.save(source.state_dict(), tmp_path / "backbone.pth")
-    net = build_face_network(IResNetConfig(depth=18, weights=str(tmp_path / "backbone.pth")))
+def write_checkpoint(path: Path, shapes: dict[str, tuple[int, ...]], prefix: str = "") -> dict[str, torch.Tensor]:
+    """A file as InsightFace's training writes it, with random numbers."""
+    torch.manual_seed(0)
+    state = {
+        name: torch.tensor(7) if name.endswith("tracked") else 0.5 + torch.rand(shape) for name, shape in shapes.items()
+    }
+    torch.save({prefix + name: tensor for name, tensor in state.items()}, path)
+    return state
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize(
+    ("model", "shapes"),
+    [
+        ("{name: iresnet, depth: 18, weights: FILE}", published_iresnet((2, 2, 2, 2))),
+        ("{name: mobilefacenet, weights: FILE}", published_mobilefacenet((1, 4, 6, 2), 2)),
+    ],
+    ids=["iresnet", "mobilefacenet"],
+)
+def test_published_checkpoints_load_whole_by_recipe(tmp_path, recwarn, model, shapes, prefix):
+    state = write_checkpoint(tmp_path / "backbone.pth", shapes, prefix)
+    recipe = load_recipe("ms1mv3", [f"model={model.replace('FILE', str(tmp_path / 'backbone.pth'))}"])
+    net = build_face_network(recipe.model)
     assert not [w for w in recwarn if "tensors loaded" in str(w.message)]
-    torch.testing.assert_close(net.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
-    with pytest.warns(UserWarning, match=r"2 of another shape \(conv1.weight, fc.weight\)"):
-        build_face_network(IResNetConfig(depth=18, weights=str(tmp_path / "backbone.pth")), (1, 48, 48))
+    loaded = net.state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def test_what_does_not_fit_of_a_checkpoint_is_told_by_name(tmp_path):
+    shapes = published_mobilefacenet((1, 4, 6, 2), 2)
+    file = tmp_path / "backbone.pth"
+    write_checkpoint(file, {**shapes, "classifier": (10, 512)})
+    with pytest.warns(UserWarning, match=r"1 unexpected \(classifier\), 0 of another shape"):
+        build_face_network(MobileFaceNetConfig(weights=str(file)))
+    write_checkpoint(file, {name: shape for name, shape in shapes.items() if not name.startswith("conv_sep")})
+    with pytest.warns(UserWarning, match=r"7 missing \(conv_sep.layers.0.weight, .*\.\.\.\), 0 unexpected"):
+        build_face_network(MobileFaceNetConfig(weights=str(file)))
+    with pytest.warns(UserWarning, match=r"2 of another shape \(layers.0.layers.0.weight, features.layers.0"):
+        build_face_network(MobileFaceNetConfig(weights=str(file)), (1, 48, 48))
+    with pytest.raises(DataFormatError, match="none of the tensors fits this network"):
+        build_face_network(SmallFaceNetConfig(weights=str(file)), (3, 112, 112))
 
 
 def test_what_cannot_be_is_refused_in_one_line():
