@@ -10,7 +10,7 @@ from torch import Tensor
 
 from monge import __version__
 from monge.errors import DataFormatError
-from monge.export.programs import Part
+from monge.export.programs import FaceProgram, Part
 from monge.metrics.thresholds import OperatingPoint
 from monge.recipes import Recipe
 from monge.train.checkpoints import Checkpoint
@@ -88,10 +88,15 @@ def _inside(part: Part) -> dict[str, Any]:
         "scaled_by": 1 / 255,
         "zeros_become": pixels.background or None,
         "resized_to": pixels.image_size,
-        "mean": pixels.mean.flatten().tolist(),
-        "std": pixels.std.flatten().tolist(),
-        "mirrored_and_added": part.outputs == ("embedding",) and type(part.program).__name__ == "FaceProgram",
+        "mean": _plain(pixels.mean),
+        "std": _plain(pixels.std),
+        "mirrored_and_added": isinstance(part.program, FaceProgram),
     }
+
+
+def _plain(numbers: Tensor) -> list[float]:
+    """As the recipe has them, without the digits that float32 adds."""
+    return [round(number, 7) for number in numbers.flatten().tolist()]
 
 
 def _threshold(recipe: Recipe, files: RunFiles) -> dict[str, Any] | None:

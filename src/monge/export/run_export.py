@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,13 +149,3 @@ def _difference(run: Runner, inputs: Tensor, expected: tuple[Tensor, ...]) -> fl
         scale = max(1.0, float(other.abs().max()))
         largest = max(largest, float((one.double() - other.double()).abs().max()) / scale)
     return largest
-
-
-def read_description(path: str | Path) -> dict[str, Any]:
-    """The JSON file beside an exported model.
-
-    Args:
-        path: The model.
-    """
-    content: dict[str, Any] = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
-    return content

@@ -168,11 +168,11 @@ class _Clock:
         done, now = start + done, time.monotonic()
         if self.began is None:
             self.began = (done, now)
-        before, start = self.began
+        before, since = self.began
         if not self.show or (now - self.said < _SECONDS_BETWEEN and done < self.total):
             return
         self.said = now
-        left = (now - start) / (done - before) * (self.total - done) if done > before else None
+        left = (now - since) / (done - before) * (self.total - done) if done > before else None
         told = "" if left is None else f", {left / 60:,.0f} min left" if left >= 60 else f", {left:.0f} s left"
         say(f"{self.name}: {done:,} of {self.total:,} pictures{told}")
 
