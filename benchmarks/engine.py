@@ -95,11 +95,18 @@ def marginal_error(cell: Cell, plan: Array) -> float:
     return float(np.max(rows + np.abs(exact.sum(-2) - cell.b.numpy()).sum(-1)))
 
 
+def _seconds(entry: Entry, tol: float) -> float:
+    start = time.perf_counter()
+    entry(tol)
+    return time.perf_counter() - start
+
+
 def calibrate(entry: Entry, error: Callable[[Array], float], target: float) -> tuple[float, float] | None:
     """Loosest tolerance whose answer meets the target, with the error found; ``None`` if none does in time."""
     for tol in (target * part for part in LADDER):
         try:
-            entry(tol)
+            if _seconds(entry, tol) > 3 * BUDGET:  # too long even if some of it was compiling
+                return None
             start = time.perf_counter()
             answer = entry(tol)
             took = time.perf_counter() - start
@@ -124,9 +131,7 @@ def measure(
     order = random.Random(name)
     for _ in range(rounds):
         for solver in order.sample(sorted(ready), len(ready)):
-            start = time.perf_counter()
-            entries[solver](ready[solver][0])
-            times[solver].append(time.perf_counter() - start)
+            times[solver].append(_seconds(entries[solver], ready[solver][0]))
     median = {solver: 1e3 * statistics.median(t) for solver, t in times.items()}
     best_peer = min((t for solver, t in median.items() if not solver.startswith("monge")), default=float("nan"))
     rows = [

@@ -44,7 +44,7 @@ class EntropicDual(torch.autograd.Function):
         to_cost = None
         with torch.no_grad():
             if ctx.needs_input_grad[0]:
-                to_cost = fixed_plan_from(cost, a, b, epsilon, f, g).mul_(grad[:, None, None])
+                to_cost = fixed_plan_from(cost, a, b, epsilon, f, g, grad)
             to_a, to_b = ((grad[:, None] * t).to(cost.dtype) for t in (ctx.to_a, ctx.to_b))
             to_epsilon = (grad * ctx.to_epsilon).to(cost.dtype)
         return (*only_once((to_cost, to_a, to_b, to_epsilon), _TWICE, grad, cost, a, b, epsilon), None, None)

@@ -40,12 +40,11 @@ def implicit_potentials(
     return f + shift, g - shift
 
 
-def fixed_plan_from(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
-    """The same plan with fewer passes over memory, for use outside autograd: weights enter as logs."""
-    return _scaled_plan(cost, a, b, epsilon, f, g, torch.ones_like(epsilon))
-
-
-def _scaled_plan(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, factor: Tensor) -> Tensor:
+def fixed_plan_from(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor, factor: Tensor | None = None
+) -> Tensor:
+    """The same plan, times a ``factor (B,)`` if there is one, in few passes and outside autograd: weights as logs."""
+    factor = torch.ones_like(epsilon) if factor is None else factor
     if compiled_for(cost, a, b, epsilon, f, g):
         from monge.ot.compiled.plan import plan_of  # brings Numba
 
@@ -95,7 +94,7 @@ def _plan_and_divergence(
         from monge.ot.compiled.plan import plan_of
 
         return plan_of(cost, a, b, epsilon, f, g, factor, divergence=wanted)
-    plan = _scaled_plan(cost, a, b, epsilon, f, g, factor)
+    plan = fixed_plan_from(cost, a, b, epsilon, f, g, factor)
     return plan, _divergence(plan, cost, epsilon, f, g) if wanted else None
 
 

@@ -29,7 +29,7 @@ class ImplicitPlan(torch.autograd.Function):
     ) -> Tensor:
         """Returns the plan, ``(B, N, M)``."""
         ctx.save_for_backward(cost, a, b, epsilon, mass, f, g)
-        return fixed_plan_from(cost, a * mass[:, None], b, epsilon, f, g)
+        return fixed_plan_from(cost, a, b, epsilon, f, g, mass)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:

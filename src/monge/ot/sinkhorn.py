@@ -134,10 +134,11 @@ def _transport(unit: Problem, mass: Tensor | None, solution: Solution, converged
         if grad == "implicit":
             weight = torch.ones_like(unit.epsilon) if mass is None else mass
             return unit.unflatten(ImplicitPlan.apply(unit.cost, unit.a, unit.b, unit.epsilon, weight, f, g))
-        live = grad == "unrolled"
-        chosen, make = (unit, plan_from) if live else (fixed, fixed_plan_from)
-        a = chosen.a if mass is None else chosen.a * (mass if live else mass.detach())[:, None]
-        return unit.unflatten(make(chosen.cost, a, chosen.b, chosen.epsilon, f, g))
+        if grad == "unrolled":
+            a = unit.a if mass is None else unit.a * mass[:, None]
+            return unit.unflatten(plan_from(unit.cost, a, unit.b, unit.epsilon, f, g))
+        factor = None if mass is None else mass.detach()
+        return unit.unflatten(fixed_plan_from(fixed.cost, fixed.a, fixed.b, fixed.epsilon, f, g, factor))
 
     def linear_cost(made: Tensor) -> Tensor:
         # A forbidden pair has an infinite cost and no mass: it adds nothing.

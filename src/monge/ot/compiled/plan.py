@@ -33,9 +33,10 @@ def plan_of(
         divergence: Whether the second result is wanted.
 
     Returns:
-        The plan ``(B, N, M)`` in the dtype of the cost, and ``sum P (f_i + g_j - cost_ij) / epsilon``, ``(B,)``.
+        The plan ``(B, N, M)`` in the dtype of the cost, and ``sum P (f_i + g_j - cost_ij) / epsilon``, ``(B,)``, or
+        ``(0,)`` if not wanted.
     """
-    plan, total = torch.empty(cost.shape, dtype=cost.dtype), torch.zeros(len(cost), dtype=cost.dtype)
+    plan, total = (torch.empty(shape, dtype=cost.dtype) for shape in (cost.shape, (len(cost) if divergence else 0,)))
     arrays = arrays_of(cost, a, b, epsilon, f, g, factor, plan, total)
     over_range(len(cost), lambda start, stop: _plan_range(*arrays, divergence, start, stop))  # type: ignore[call-arg]
     return plan, total
