@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def write_program(
     try:
         with _quiet():
             made: Any = torch.onnx.export(
-                program,
+                program.run_decompositions(_UNROLLED),
                 input_names=[names[0]],
                 output_names=list(names[1]),
                 opset_version=_OPSET,
@@ -122,6 +123,23 @@ def runner(path: Path) -> Runner:
         return tuple(torch.from_numpy(found) for found in session.run(None, {name: inputs.contiguous().numpy()}))
 
     return run_session
+
+
+def _running_minimum(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """``torch.cummin`` for ONNX, which has none; the places of the minima are never asked for."""
+    return torch.stack(list(accumulate(values.unbind(dim), torch.minimum)), dim), torch.zeros_like(values).long()
+
+
+def _running_product(values: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
+    """``torch.cumprod`` for ONNX, which has none."""
+    return torch.stack(list(accumulate(values.to(dtype or values.dtype).unbind(dim), torch.mul)), dim)
+
+
+# By these, ordinal losses turn their tasks into probabilities.
+_UNROLLED: dict[Any, Callable[..., Any]] = {
+    torch.ops.aten.cummin.default: _running_minimum,
+    torch.ops.aten.cumprod.default: _running_product,
+}
 
 
 @contextmanager
