@@ -59,25 +59,25 @@ def test_generated_folders_are_trained_on_measured_and_reported(tmp_path, capsys
 
 
 def broken_modelnet(folder):
-    write_fake_modelnet(folder, classes=3)
-    (folder / "ModelNet10" / "chair" / "test" / "chair_0008.off").write_text("OFF490 518 0\n1 2 3\n")
-    return "chair_0008.off: "
+    write_fake_modelnet(folder, classes=3, train=4, test=1)
+    (folder / "ModelNet10" / "chair" / "test" / "chair_0005.off").write_text("OFF490 518 0\n1 2 3\n")
+    return "chair_0005.off: "
 
 
 def broken_header(folder):
-    write_fake_modelnet(folder, classes=3)
+    write_fake_modelnet(folder, classes=3, train=4, test=1)
     (folder / "ModelNet10" / "chair" / "train" / "chair_0002.off").write_text("OFF\n99999999999 5 0\n0 0 0\n")
     return "chair_0002.off: line 2"
 
 
 def model_without_a_file(folder):
-    write_fake_shrec(folder, "shrec13")
+    write_fake_shrec(folder, "shrec13", classes=2, train=2, test=1, models=1, size=32)
     next((folder / "SHREC13_SBR_TARGET_MODELS").rglob("*.off")).unlink()
     return "SHREC13_SBR_TARGET_MODELS"
 
 
 def class_file_cut_short(folder):
-    write_fake_shrec(folder, "shrec13")
+    write_fake_shrec(folder, "shrec13", classes=2, train=2, test=1, models=1, size=32)
     path = next(folder.rglob("SHREC13_SBR_Model.cla"))
     path.write_bytes(path.read_bytes()[:-12])
     return "SHREC13_SBR_Model.cla"
