@@ -29,8 +29,6 @@ from monge.ot import emd, sinkhorn, use_backend
 Array = NDArray[Any]
 Entry = Callable[[float], Array]
 
-_MOST = 20_000
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -40,6 +38,11 @@ class Cell:
     a: Tensor
     b: Tensor
     epsilon: float
+
+    @property
+    def most(self) -> int:
+        """Iterations at most: 20,000 of a solver that fails on a large problem take a quarter of an hour."""
+        return 20_000 if self.cost.numel() < 1 << 22 else 2_000
 
 
 def forward_entries(cell: Cell) -> dict[str, Entry]:
@@ -100,39 +103,39 @@ def _with_torch(solve: Callable[[], Array]) -> Array:
 
 
 def _monge_plan(cell: Cell, tol: float) -> Array:
-    solved = sinkhorn(cell.cost, cell.a, cell.b, epsilon=cell.epsilon, tol=tol, max_iter=_MOST, grad="none")
+    solved = sinkhorn(cell.cost, cell.a, cell.b, epsilon=cell.epsilon, tol=tol, max_iter=cell.most, grad="none")
     return solved.plan.numpy()
 
 
 def _monge_value_gradient(cell: Cell, tol: float) -> Array:
     leaf = cell.cost.clone().requires_grad_()
-    sinkhorn(leaf, cell.a, cell.b, epsilon=cell.epsilon, tol=tol, max_iter=_MOST).value.sum().backward()
+    sinkhorn(leaf, cell.a, cell.b, epsilon=cell.epsilon, tol=tol, max_iter=cell.most).value.sum().backward()
     return _gradient(leaf)
 
 
 def _monge_plan_gradient(cell: Cell, direction: Tensor, tol: float) -> Array:
     leaf = cell.cost.clone().requires_grad_()
-    solved = sinkhorn(leaf, cell.a, cell.b, epsilon=cell.epsilon, tol=tol, max_iter=_MOST, grad="implicit")
+    solved = sinkhorn(leaf, cell.a, cell.b, epsilon=cell.epsilon, tol=tol, max_iter=cell.most, grad="implicit")
     (solved.plan * direction).sum().backward()
     return _gradient(leaf)
 
 
 def _pot_single(cell: Cell, method: str, tol: float) -> Array:
     cost, a, b = cell.cost.numpy(), cell.a.numpy(), cell.b.numpy()
-    plan = pot.sinkhorn(a, b, cost, cell.epsilon, method=method, stopThr=tol, numItermax=_MOST, warn=False)
+    plan = pot.sinkhorn(a, b, cost, cell.epsilon, method=method, stopThr=tol, numItermax=cell.most, warn=False)
     return np.asarray(plan)
 
 
 def _pot_loop(cell: Cell, tol: float) -> Array:
     parts = zip(cell.a.numpy(), cell.b.numpy(), cell.cost.numpy(), strict=True)
     return np.stack(
-        [pot.sinkhorn(a, b, c, cell.epsilon, stopThr=tol, numItermax=_MOST, warn=False) for a, b, c in parts]
+        [pot.sinkhorn(a, b, c, cell.epsilon, stopThr=tol, numItermax=cell.most, warn=False) for a, b, c in parts]
     )
 
 
 def _pot_batch(cell: Cell, method: str, tol: float) -> Array:
     solved = pot.solve_batch(
-        cell.cost, reg=cell.epsilon, a=cell.a, b=cell.b, tol=tol, max_iter=_MOST, method=method, grad="detach"
+        cell.cost, reg=cell.epsilon, a=cell.a, b=cell.b, tol=tol, max_iter=cell.most, method=method, grad="detach"
     )
     return solved.plan.numpy()
 
@@ -141,7 +144,7 @@ def _pot_value_gradient(cell: Cell, tol: float, grad: str) -> Array:
     leaf = cell.cost.clone().requires_grad_()
     method = "log_sinkhorn" if grad == "envelope" else "sinkhorn"
     solved = pot.solve_batch(
-        leaf, reg=cell.epsilon, a=cell.a, b=cell.b, tol=tol, max_iter=_MOST, method=method, grad=grad
+        leaf, reg=cell.epsilon, a=cell.a, b=cell.b, tol=tol, max_iter=cell.most, method=method, grad=grad
     )
     solved.value.sum().backward()
     return _gradient(leaf)
@@ -150,7 +153,7 @@ def _pot_value_gradient(cell: Cell, tol: float, grad: str) -> Array:
 def _pot_plan_gradient(cell: Cell, direction: Tensor, tol: float) -> Array:
     leaf = cell.cost.clone().requires_grad_()
     solved = pot.solve_batch(
-        leaf, reg=cell.epsilon, a=cell.a, b=cell.b, tol=tol, max_iter=_MOST, method="sinkhorn", grad="autodiff"
+        leaf, reg=cell.epsilon, a=cell.a, b=cell.b, tol=tol, max_iter=cell.most, method="sinkhorn", grad="autodiff"
     )
     (solved.plan * direction).sum().backward()
     return _gradient(leaf)
@@ -180,7 +183,13 @@ class _Ott:
         with self._precision():
             self.arrays = tuple(jnp.asarray(t.numpy()) for t in (cell.cost, cell.a, cell.b))
             self.direction = None if direction is None else jnp.asarray(direction.numpy())
-        self.epsilon, self.lse, self.momentum, self.gradient = cell.epsilon, lse, momentum, gradient
+        self.epsilon, self.most, self.lse, self.momentum, self.gradient = (
+            cell.epsilon,
+            cell.most,
+            lse,
+            momentum,
+            gradient,
+        )
         self.compiled: dict[float, Callable[..., jax.Array]] = {}
 
     def __call__(self, tol: float) -> Array:
@@ -195,7 +204,7 @@ class _Ott:
 
     def _compile(self, tol: float) -> Callable[..., jax.Array]:
         extra = {} if self.momentum == 1.0 else {"momentum": acceleration.Momentum(value=self.momentum)}
-        solver = Sinkhorn(threshold=tol, max_iterations=_MOST, lse_mode=self.lse, inner_iterations=10, **extra)
+        solver = Sinkhorn(threshold=tol, max_iterations=self.most, lse_mode=self.lse, inner_iterations=10, **extra)
 
         def solve(cost: jax.Array, a: jax.Array, b: jax.Array) -> Any:
             return solver(LinearProblem(Geometry(cost_matrix=cost, epsilon=self.epsilon), a=a, b=b))
