@@ -13,6 +13,7 @@ from torch import Tensor
 
 from monge.losses.inverse_adjoint import relaxed_adjoint
 from monge.ot import sinkhorn
+from monge.ot.backend import compiled_for
 from monge.ot.convergence import report_unconverged
 from monge.ot.gradients import fixed_plan_from
 from monge.ot.once import only_once
@@ -80,35 +81,40 @@ def _solve(scaled: Tensor, a: Tensor, b: Tensor, rule: Rule, warm: WarmProblem |
         if warm is not None:
             warm.keep(*result.potentials)
         return Solved(result.plan, result.value)
-    problem = pose(scaled, a, b, 1.0, relative=False, row_mask=None, col_mask=None)
-    relaxed = _unbalanced if rule.constraint == "unbalanced" else _partial
-    return relaxed(problem, rule)
+    # Compiled code computes in float64 whatever it is given, and need not ask whether it has to.
+    wide = scaled.double() if compiled_for(scaled) else scaled
+    problem = pose(wide, a.to(wide), b.to(wide), 1.0, relative=False, row_mask=None, col_mask=None)
+    f, g, value = _unbalanced(problem, rule) if rule.constraint == "unbalanced" else _partial(problem, rule)
+    if _resolved(scaled, rule.tol):
+        f, g = f.to(scaled), g.to(scaled)
+    plan = fixed_plan_from(scaled.unsqueeze(0), a.unsqueeze(0), b.unsqueeze(0), problem.epsilon.to(scaled), f, g)[0]
+    return Solved(plan, (value - plan.sum() + a.sum() * b.sum()).to(plan))
 
 
-def _unbalanced(problem: Problem, rule: Rule) -> Solved:
-    """As `monge.ot.sinkhorn_unbalanced`; the plan, which is needed anyway, tells the value."""
+def _unbalanced(problem: Problem, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
+    """Potentials as of `monge.ot.sinkhorn_unbalanced`, and the value but for what the plan tells of it."""
     a, b, rho = problem.a, problem.b, rule.strength
     mass = torch.maximum(a.sum(1), b.sum(1)).clamp_min(torch.finfo(a.dtype).tiny)
     f, g, error, _ = unbalanced_potentials(problem, torch.full_like(mass, rho), mass, 0.1 * rule.tol, rule.max_iter)
     report_unconverged(error / mass, rule.tol, "warn")
     penalty = (a * torch.expm1(-f / rho)).sum() + (b * torch.expm1(-g / rho)).sum()
-    return _dual(problem, f, g, -rho * penalty)
+    return f, g, -rho * penalty
 
 
-def _partial(problem: Problem, rule: Rule) -> Solved:
-    """As `monge.ot.sinkhorn_partial`, likewise."""
-    a, b = problem.a, problem.b
+def _partial(problem: Problem, rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
+    """As of `monge.ot.sinkhorn_partial`, likewise."""
     moved = torch.full_like(problem.epsilon, rule.strength)
     f, g, error, _, multiplier = partial_potentials(problem, moved, 0.1 * rule.tol, rule.max_iter)
     report_unconverged(error, rule.tol, "warn")
-    paid = multiplier * moved + (f * a).sum(1) + (g * b).sum(1)
-    return _dual(problem, f + 0.5 * multiplier[:, None], g + 0.5 * multiplier[:, None], paid)
+    paid = (multiplier * moved).sum() + (f * problem.a).sum() + (g * problem.b).sum()
+    return f + 0.5 * multiplier[:, None], g + 0.5 * multiplier[:, None], paid
 
 
-def _dual(problem: Problem, f: Tensor, g: Tensor, paid: Tensor) -> Solved:
-    a, b = problem.a, problem.b
-    plan = fixed_plan_from(problem.cost, a, b, problem.epsilon, f, g)
-    return Solved(plan[0], (paid - plan.sum() + a.sum() * b.sum()).to(plan).squeeze())
+def _resolved(scaled: Tensor, tol: float) -> bool:
+    """Whether one rounding of a cost moves no entry of the plan by a tenth of the tolerance."""
+    low, high = torch.aminmax(scaled)
+    largest = torch.maximum(low.abs(), high.abs())  # infinite where a pair is forbidden
+    return bool(largest * torch.finfo(scaled.dtype).eps < 0.2 * tol)
 
 
 @torch.library.custom_op("monge::inverse_plan", mutates_args=())
