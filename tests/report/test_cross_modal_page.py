@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from page_reader import Page, check_charts, read_page
 from safetensors.torch import save_file
 
 from monge.losses import InverseOTLoss
-from monge.metrics import cross_modal_retrieval, retrieval
+from monge.metrics import cross_modal_retrieval, querybank_retrieval, retrieval
 from monge.report import write_report
 from monge.report.cross_modal_search import search
 from monge.report.definitions import importance, metric
 from monge.report.stored_cross_modal import StoredCrossModal, load_cross_modal
+from monge.report.stored_rescored import load_rescored
+from monge.train.cross_modal_measures import store_rescored
 
 OT = {"name": "cross_modal_ot", "margin": 1.0}
 IOT = {"name": "inverse_ot", "epsilon": 0.1}
@@ -145,3 +148,24 @@ def test_broken_files_become_a_sentence(tmp_path: Path, case: tuple) -> None:
     found = load_cross_modal(run / "embeddings.safetensors")
     sentence = found if isinstance(found, str) else found.problem
     assert case[1] in sentence
+
+
+def test_figures_with_knowledge_of_other_queries_stand_apart(stamps: Path, tmp_path: Path) -> None:
+    assert "With knowledge of other queries" not in (stamps / "report.html").read_text()
+    run = tmp_path / "run"
+    shutil.copytree(stamps, run)
+    tensors = sentences_and_stamps()[0]
+    sides = [tensors[f"test/{side}/{kind}"] for kind in ("embeddings", "labels") for side in ("query", "gallery")]
+    store_rescored(run / "rescored.json", (sides[0], sides[1]), (sides[2], sides[3]), (sides[0][:9], sides[1][:7]))
+    write_report(run)
+    page = read_page(run / "report.html")
+    rows = [e for e in page.all("th") if "rescored" in e.parents and e.attributes.get("scope") == "row"]
+    assert [e.text for e in rows] == ["dual softmax", "dual softmax", "query bank", "query bank"]
+    text = (run / "report.html").read_text()
+    assert "Not to be compared with the figures above" in text
+    assert "9 and 7 training items" in text
+    expected = querybank_retrieval(*sides, sides[0][:9], sides[1][:7])
+    assert f"{expected['g2q_meanr']:.1f}" in text.split('id="rescored"')[1]
+    for broken in ("[", "[1]", '{"dual_softmax": {"q2g_r1": "NaN"}, "querybank": 3}'):
+        (run / "rescored.json").write_text(broken)
+        assert load_rescored(run / "rescored.json") is None

@@ -26,6 +26,7 @@ from monge.report.line_chart import Series, line_chart
 from monge.report.run_folder import RunFolder
 from monge.report.stored_cross_modal import StoredCrossModal
 from monge.report.stored_embeddings import StoredEmbeddings
+from monge.report.stored_rescored import load_rescored
 from monge.report.svg import Markup, clean
 
 _MOST_BARS = 40
@@ -33,6 +34,7 @@ _MOST_MAPPED = 500
 _BACK = (("Worst", 2), ("Median", 2), ("Best", 2))
 _BINS = ((1, 1), (2, 5), (6, 10), (11, 50), (51, 100), (101, math.inf))
 _DEPTHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
+_ABSENT = ("items", "map_data", "found", "rescored")
 _NAMES = ("gallery", "back", "recall", "classes", "ranks", "plan", "map")
 
 
@@ -60,7 +62,7 @@ def cross_modal_sections(run: RunFolder) -> Mapping[str, object]:
     distance: Distance = "cosine" if run.setting("evaluate", "distance") == "cosine" else "euclidean"
     if not isinstance(items, StoredCrossModal):
         reason = clean(items, 300) if isinstance(items, str) else ""
-        return {**dict.fromkeys(_NAMES, reason), "items": None, "distance": distance, "map_data": None, "found": None}
+        return {**dict.fromkeys(_NAMES, reason), **dict.fromkeys(_ABSENT), "distance": distance}
     found = search(items.query, items.gallery, distance)
     nothing = f"No {items.query.name} of the test part has a {items.gallery.name} to find."
     shown, data = _map(items, distance)
@@ -73,6 +75,7 @@ def cross_modal_sections(run: RunFolder) -> Mapping[str, object]:
         "recall": "" if items.paired else _recall_charts(items, distance, found) or nothing,
         "classes": "" if items.paired else _class_section(items, found) or nothing,
         "ranks": _rank_section(items, distance, found) or nothing if items.paired else "",
+        "rescored": load_rescored(run.path / "rescored.json") if items.paired else None,
         "plan": cross_modal_plan(items, _section(run, "loss"), _section(run, "sampler")),
         "map": shown,
         "map_data": data,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from monge.data import Examples
@@ -13,10 +14,14 @@ from monge.errors import RunError
 from monge.extras import require
 from monge.metrics import retrieval
 from monge.metrics.cross_modal import cross_modal_retrieval
+from monge.metrics.rescoring import dual_softmax_retrieval, querybank_retrieval
 from monge.recipes.schema import EvaluateSection
 from monge.train.atomic import write_atomically
 from monge.train.pictures import texts_of, thumbnails, views_of
 from monge.train.selection import PAIR_RANKS
+
+_LARGEST_BANK = 5_000
+_RANKS = (1, 5, 10, 50)
 
 
 def check_answerable(splits: CrossModalSplits) -> None:
@@ -65,6 +70,38 @@ def cross_modal_metrics(
     else:
         found = retrieval(*sides, distance=config.distance, recall_at=config.recall_at)
     return {f"{prefix}/{name}": value for name, value in found.items()}
+
+
+def bank_of(examples: Examples) -> Examples:
+    """Training items of one side whose neighbours tell which test items are near to everything; seeded, 5,000 at most.
+
+    Args:
+        examples: The training part of that side.
+    """
+    if len(examples) <= _LARGEST_BANK:
+        return examples
+    drawn = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:_LARGEST_BANK]
+    return examples.subset(drawn.sort().values)
+
+
+def store_rescored(
+    file: Path, embeddings: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor], banks: tuple[Tensor, Tensor]
+) -> None:
+    """Writes ``rescored.json``: retrieval of pairs that knows other queries too, which no other figures compare with.
+
+    Args:
+        file: Where to.
+        embeddings: Of the test queries (N, D) and of their gallery (M, D).
+        labels: Theirs.
+        banks: Embeddings of training items of both sides, see `bank_of`.
+    """
+    sides = (*embeddings, *labels)
+    found = {
+        "dual_softmax": dual_softmax_retrieval(*sides, recall_at=_RANKS),
+        "querybank": querybank_retrieval(*sides, *banks, recall_at=_RANKS),
+        "bank": [len(bank) for bank in banks],
+    }
+    write_atomically(file, lambda part: part.write_text(json.dumps(found, indent=1)))
 
 
 def store_cross_modal(file: Path, queries: Tensor, gallery: Tensor, splits: CrossModalSplits) -> None:

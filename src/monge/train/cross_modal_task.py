@@ -19,7 +19,7 @@ from monge.recipes import Recipe
 from monge.recipes.cross_modal_losses import CrossModalLoss
 from monge.recipes.sketch_data import SketchData
 from monge.train.cross_modal_losses import build_cross_modal_loss
-from monge.train.cross_modal_measures import cross_modal_metrics, store_cross_modal
+from monge.train.cross_modal_measures import bank_of, cross_modal_metrics, store_cross_modal, store_rescored
 from monge.train.data_module import EpochBatches, PairBatch, PairBatches, build_pair_sampler
 from monge.train.inference import outputs_of
 from monge.train.pixels import DrawnViews, Pixels
@@ -116,6 +116,10 @@ class CrossModalTask(Task[CrossModalSplits]):
             self._outputs(side, examples) for side, examples in zip(SIDES, splits.part("test"), strict=True)
         )
         store_cross_modal(files.embeddings, queries, gallery, splits)
+        if splits.paired:
+            banks = [self._outputs(side, bank_of(part)) for side, part in zip(SIDES, splits.part("train"), strict=True)]
+            labels = tuple(part.labels for part in splits.part("test"))
+            store_rescored(files.rescored, (queries, gallery), labels, (banks[0], banks[1]))
         return self._measured(queries, gallery, splits, "test")
 
     def _outputs(self, side: str, examples: Examples) -> Tensor:

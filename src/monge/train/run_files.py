@@ -31,6 +31,7 @@ _OWN = (
     "metrics.jsonl",
     "checkpoints",
     "embeddings.safetensors",
+    "rescored.json",
     "predictions.safetensors",
     "ground.safetensors",
     "verification.safetensors",
@@ -70,6 +71,7 @@ class RunFiles:
         self.metrics = self.folder / "metrics.jsonl"
         self.environment = self.folder / "environment.json"
         self.embeddings = self.folder / "embeddings.safetensors"
+        self.rescored = self.folder / "rescored.json"
         self.predictions = self.folder / "predictions.safetensors"
         self.ground = self.folder / "ground.safetensors"
         self.verification = self.folder / "verification.safetensors"
