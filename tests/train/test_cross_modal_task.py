@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -232,6 +233,11 @@ def test_pairs_are_measured_in_both_directions(tmp_path, monkeypatch):
     metrics = fit(recipe, tmp_path / "run", progress=False)
     assert {"test/q2g_r1", "test/g2q_r10", "test/q2g_medr", "test/geometric_mean"} <= metrics.keys()
     assert metrics["test/geometric_mean"] > 0.5  # by chance about 0.1
+    # What knows other queries is in a file of its own, and not among the metrics.
+    apart = json.loads((tmp_path / "run" / "rescored.json").read_text())
+    assert apart["bank"] == [len(side) for side in splits.part("train")]
+    assert apart["dual_softmax"]["q2g_queries"] == metrics["test/q2g_queries"]
+    assert apart["querybank"]["g2q_r1"] > 0.3
     with safe_open(tmp_path / "run" / "embeddings.safetensors", "pt") as file:
         assert file.metadata()["paired"] == "true"
         assert not any(name.endswith(("images", "views")) for name in file.keys())  # noqa: SIM118
