@@ -15,6 +15,8 @@ from monge.losses import ArcFace, FeatureMapOTLoss, Gathered, MarginSoftmax, OTF
 
 SHARES = {1: (14,), 2: (9, 5), 3: (7, 0, 7)}
 WORLDS = pytest.mark.parametrize("world", SHARES)
+# Plain torch, without Newton's method, stops just above these tolerances. Processes are compared with each other here.
+ANY_END = pytest.mark.filterwarnings("ignore::monge.errors.ConvergenceWarning")
 KINDS = (
     "arcface", "curricularface", "adaface", "mean negatives", "saliency", "tokens", "one group", "no groups",
     "margin alone", "gathered",
@@ -127,6 +129,7 @@ def runs(tmp_path_factory) -> dict[int, list[dict]]:
     return found
 
 
+@ANY_END
 @WORLDS
 @pytest.mark.parametrize("kind", KINDS)
 def test_processes_with_uneven_shares_equal_one(runs, world: int, kind: str) -> None:
@@ -140,6 +143,7 @@ def test_processes_with_uneven_shares_equal_one(runs, world: int, kind: str) -> 
             torch.testing.assert_close(found[kind][key], expected, rtol=2e-5, atol=2e-6, msg=f"{kind}, {key}")
 
 
+@ANY_END
 @WORLDS
 @pytest.mark.parametrize("kind", ["arcface", "mean negatives", "one group", "no groups", "gathered"])
 def test_each_process_solves_its_share(runs, world: int, kind: str) -> None:
