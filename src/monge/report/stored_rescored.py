@@ -52,5 +52,5 @@ def _figures(found: object, way: str) -> dict[str, float] | None:
     if not isinstance(found, Mapping):
         return None
     values = {name: found.get(f"{way}_{name}") for name in _SHOWN}
-    kept = {name: float(v) for name, v in values.items() if type(v) in (int, float) and math.isfinite(v)}
+    kept = {name: float(v) for name, v in values.items() if isinstance(v, (int, float)) and math.isfinite(v)}
     return kept if len(kept) == len(_SHOWN) else None

@@ -118,7 +118,8 @@ class CrossModalTask(Task[CrossModalSplits]):
         store_cross_modal(files.embeddings, queries, gallery, splits)
         if splits.paired:
             banks = [self._outputs(side, bank_of(part)) for side, part in zip(SIDES, splits.part("train"), strict=True)]
-            labels = tuple(part.labels for part in splits.part("test"))
+            asked, found = splits.part("test")
+            labels = asked.labels, found.labels
             store_rescored(files.rescored, (queries, gallery), labels, (banks[0], banks[1]))
         return self._measured(queries, gallery, splits, "test")
 
