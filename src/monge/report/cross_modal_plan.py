@@ -68,7 +68,9 @@ def cross_modal_plan(items: StoredCrossModal, loss: Mapping[str, Any], sampler: 
     chart = plan_picture(times, torch.ones_like(solved.same), *blocks, labels)
     pairs = _Pairs(items, batch, solved, times)
     parameters = ", ".join(f"{key} {value}" for key, value in loss.items() if key != "name") or "the loss's defaults"
-    trained = ", temperature as it began" if any(True for _ in module.parameters()) else ""
+    trained = (
+        ", temperature as it began" if any(name.startswith("log_") for name, _ in module.named_parameters()) else ""
+    )
     return PlanSection(
         chart,
         pairs.heaviest(same=True),

@@ -143,6 +143,15 @@ METRICS: dict[str, Metric] = {
         "transport term", "Transport term", "That part of the training loss, before its weight.", lower=True
     ),
     "train/triplet_loss": Metric("triplet term", "Triplet term", "That part of the training loss.", lower=True),
+    "train/query_softmax": Metric(
+        "query softmax", "Cross-entropy of the queries", "That of the classifier beside the transport term.", lower=True
+    ),
+    "train/gallery_softmax": Metric(
+        "gallery softmax",
+        "Cross-entropy of the gallery",
+        "That of the classifier beside the transport term.",
+        lower=True,
+    ),
     "train/groups": Metric("groups", "Hard groups a step", "Groups whose transport was computed.", 0),
     "train/hard_pairs": Metric(
         "hard pairs", "Pairs with a hard negative", "Pairs of one class that an other class comes between.", 0
