@@ -96,7 +96,7 @@ def measure_all(folder: Path) -> list[dict[str, Any]]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """Means and deviations over the seeds."""
+    """Means and standard deviations over the seeds."""
     groups = defaultdict(list)
     for row in rows:
         groups[row["set"], row["loss"]].append(row)
