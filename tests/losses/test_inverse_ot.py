@@ -210,7 +210,7 @@ def test_settings_out_of_range_are_refused() -> None:
         InverseOTLoss(constraint="partial", rince_weight=1.0)
     with pytest.raises(ValueError, match="expected one above 0"):
         InverseOTLoss(kl_weight=0.0)
-    with pytest.raises(ValueError, match="mass 1.5, expected all above 0, mass at most 1"):
+    with pytest.raises(ValueError, match=r"mass 1\.5, expected all above 0, mass at most 1"):
         InverseOTLoss(mass=1.5)
     with pytest.raises(ValueError, match="found 3 samples of x and 2 of y without labels"):
         InverseOTLoss()(torch.eye(3), torch.eye(3)[:2])
