@@ -67,7 +67,7 @@ def read_modelnet(
         >>> write_fake_modelnet(root := tempfile.mkdtemp(), classes=3, train=4, test=2)
         >>> shapes = read_modelnet(root, Flaws(strict=True), val_fraction=0.25)
         >>> len(shapes.train), len(shapes.val), len(shapes.test), shapes.classes
-        (9, 3, 6, ('bathtub', 'bed', 'chair'))
+        (6, 6, 6, ('bathtub', 'bed', 'chair'))
     """
     if not 0 <= val_fraction < 1:
         raise MongeError(f"val_fraction: found {val_fraction}, expected at least 0 and below 1")
