@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from monge.data.synthetic.text_video_layouts import write_fake_didemo, write_fak
 from monge.errors import MongeError, RunError
 from monge.metrics.cross_modal import cross_modal_retrieval
 from monge.recipes import load_recipe
+from monge.report.run_folder import read_run
+from monge.report.run_page import render_run
 from monge.train import evaluate, fit
 from monge.train.loading import load_splits
 from monge.train.run_files import RunFiles
@@ -99,6 +103,17 @@ def test_data_by_the_command_and_the_report(data, tmp_path, capsys):
     assert "MSR-VTT, split 1k-A" in told.out + told.err
 
 
+def test_published_figures_stand_beside_a_folder_of_the_data_alone(whole, tmp_path):
+    folder = whole[0]
+    published = load_recipe(folder).expected.published
+    text = render_run(read_run(folder))
+    assert f"Published: {published[:40]}" in text
+    shutil.copytree(folder, tmp_path / "stand-in")
+    file = tmp_path / "stand-in" / "recipe.yaml"
+    file.write_text(re.sub(r"(?m)^(\s+)source: /.*$", r"\1source: synthetic", file.read_text()))
+    assert "Published:" not in render_run(read_run(tmp_path / "stand-in"))
+
+
 def test_learning_makes_retrieval_far_better_than_chance(tmp_path):
     write_fake_didemo(tmp_path / "DiDeMo", clips=120)
     settings = (
@@ -120,7 +135,7 @@ def test_recipes_say_what_is_known_of_them(name):
     recipe = load_recipe(name)
     assert recipe.task == "cross-modal"
     assert "Not measured" in recipe.expected.note
-    assert ("second-hand" in recipe.expected.note) == (name != "msrvtt-1ka")
+    assert ("second-hand" in recipe.expected.published) == (name != "msrvtt-1ka")
     with pytest.raises(MongeError, match=f"no package has {name}: give the path of a folder"):
         load_splits(recipe)
 

@@ -193,11 +193,13 @@ class ExpectedSection(Section):
         source: The data source the numbers hold for.
         metrics: Name of a final metric and the range it fell in.
         note: Machine, seeds, durations; or what is not known.
+        published: What others report on the real data, shown beside a run on a folder of them and beside no stand-in.
     """
 
     source: str = "packaged"
     metrics: dict[str, Annotated[tuple[float, float], Field(strict=False)]] = Field(default_factory=dict)
     note: str = ""
+    published: str = ""
 
 
 class CompareSection(Section):

@@ -67,6 +67,7 @@ def render_run(run: RunFolder) -> str:
             "numbers": numbers,
             "other_source": _other_source(run, card.source),
             "expected_note": clean(lookup(expected, "note") or "", 400),
+            "published": clean(run.setting("expected", "published") or "", 400) if _on_a_folder(run) else "",
             "curves": learning_curves(run.records) if run.records.series else run.records.problem,
             **sections,
         },
@@ -115,6 +116,12 @@ def _expected(expected: Any, name: str) -> tuple[float, float] | None:
 def _expects_this_data(run: RunFolder) -> bool:
     """Whether the recipe's expectations hold for the data source of the run; others are not shown beside it."""
     return bool(run.setting("expected", "source") == run.setting("data", "source"))
+
+
+def _on_a_folder(run: RunFolder) -> bool:
+    """Whether the run had the user's own copy of a data set: published figures stand beside no stand-in."""
+    source = run.setting("data", "source")
+    return isinstance(source, str) and source not in ("", "packaged", "synthetic")
 
 
 def _other_source(run: RunFolder, source: str) -> str:
