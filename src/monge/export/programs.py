@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from monge.data import Examples
 from monge.errors import RunError
+from monge.metrics.verification import flip_sum
 from monge.nn import Classifier
 from monge.nn.feature_maps import FaceNetwork
 from monge.nn.two_modalities import TwoModalities
@@ -77,7 +78,7 @@ class FaceProgram(nn.Module):
     def forward(self, inputs: Tensor) -> tuple[Tensor]:
         """The embeddings, alone in a tuple."""
         pictures = self.pixels(inputs)
-        return (functional.normalize(self.network(pictures) + self.network(pictures.flip(-1)), dim=1),)
+        return (flip_sum(self.network(pictures), self.network(pictures.flip(-1))).float(),)
 
 
 class ClassProgram(nn.Module):
