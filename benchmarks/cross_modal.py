@@ -13,7 +13,6 @@ network that has learnt for a while, where plans are neither flat nor settled.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_table import write_table
 from torch import Tensor
 from torch.nn import functional
 
@@ -110,10 +110,7 @@ def main() -> None:
             print(f"{row['batch']:6d}  {row['loss']:24s} {row['step_ms']:10.2f} ms  {row['ratio_to_infonce']:6.2f}")
         rows += found
     if options.out:
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(options.out, rows)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,16 @@ Times are medians of whole calls, after warming up, with the device waited for b
 
 from __future__ import annotations
 
-import csv
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import torch
+from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -133,15 +131,11 @@ def main() -> int:
         print(f"{'ok  ' if gap <= bound else 'FAIL'} {what}: {gap:.1e}, at most {bound:.1e}", flush=True)
     if INTERPRETED or failed:
         return int(failed > 0)
-    machine = (
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, monge {monge.__version__}, {platform.system()}"
-    )
-    with RESULTS.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["cell", "solver", "milliseconds", "machine", "date"])
-        for cell, solver, spent in rows():
-            print(f"{cell:50s} {solver:24s} {spent:10.3f} ms", flush=True)
-            table.writerow([cell, solver, f"{spent:.4f}", machine, datetime.now(UTC).date().isoformat()])
+    found = rows()
+    for cell, solver, spent in found:
+        print(f"{cell:50s} {solver:24s} {spent:10.3f} ms")
+    beside = surroundings(device=torch.cuda.get_device_name(), torch=torch.__version__, monge=monge.__version__)
+    write_table(RESULTS, ({"cell": c, "solver": s, "milliseconds": round(ms, 4)} for c, s, ms in found), beside)
     return 0
 
 

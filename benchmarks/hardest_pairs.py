@@ -16,7 +16,6 @@ thresholds chosen on all pairs of the other folds, hard or not:
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 from collections import defaultdict
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_table import write_table
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
@@ -118,10 +118,7 @@ def main() -> None:
     rows = measure_all(options.folder)
     show(rows)
     if options.out:
-        with options.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(options.out, rows)
 
 
 if __name__ == "__main__":

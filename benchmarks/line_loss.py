@@ -11,9 +11,6 @@ holds medians over the rounds of times and of ratios within a round.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +20,7 @@ from typing import Any
 import numba
 import torch
 from dlordinal.losses import EMDLoss
+from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -87,17 +85,6 @@ def measure(samples: int, classes: int, targets: str, rounds: int) -> list[dict[
     ]
 
 
-def surroundings() -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
-    return {
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "numba": numba.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
-
-
 def main() -> None:
     """Prints the table and writes it where ``--out`` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,24 +92,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table as CSV")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(", ".join(f"{key} {value}" for key, value in surroundings().items()))
+    beside = {"threads": 1} | surroundings(torch=torch.__version__, numba=numba.__version__)
+    print(", ".join(f"{key} {value}" for key, value in beside.items()))
     print(f"{'logits':>12} {'targets':<14} {'loss':<16} {'step ms':>9} {'x dlordinal':>12} {'x cross-entropy':>16}")
     rows = []
     for samples, classes in SHAPES:
         for targets in ("classes", "probabilities"):
             for row in measure(samples, classes, targets, options.rounds):
-                rows.append(row | surroundings())
+                rows.append(row)
                 print(
                     f"{samples:>5} x {classes:<6}{targets:<14} {row['loss']:<16} {row['step_ms']:>9.3f}"
                     f" {row['ratio_to_dlordinal']:>12.2f} {row['ratio_to_cross_entropy']:>16.2f}",
                     flush=True,
                 )
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*rows[0]])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(options.out, rows, beside)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ memory is measured in a fresh process each (Linux): how far one step raises the 
 from __future__ import annotations
 
 import argparse
-import csv
 import platform
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_table import write_table
 from torch import Tensor
 
 from monge.losses import BatchwiseOTLoss
@@ -131,11 +131,7 @@ def main() -> None:
                 flush=True,
             )
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*rows[0], "dim", "torch", "threads"])
-            writer.writeheader()
-            writer.writerows({**row, "dim": options.dim, "torch": torch.__version__, "threads": 1} for row in rows)
+        write_table(options.out, rows, {"dim": options.dim, "torch": torch.__version__, "threads": 1})
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ in an order that changes from round to round; the table holds medians over the r
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import platform
 import statistics
 import time
@@ -27,6 +25,7 @@ from typing import Any
 
 import torch
 from dlordinal.losses import EMDLoss
+from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -159,17 +158,6 @@ def learned(rounds: int) -> list[dict[str, Any]]:
     return [row | {"ratio": round(added / epoch, 5), "goal": 0.03}]
 
 
-def surroundings() -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
-    return {
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "date": datetime.date.today().isoformat(),
-    }
-
-
 def main() -> None:
     """Prints the table and writes it where ``--out`` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -177,23 +165,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table as CSV")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(", ".join(f"{key} {value}" for key, value in surroundings().items()))
+    beside = {"threads": 1} | surroundings(torch=torch.__version__, python=platform.python_version())
+    print(", ".join(f"{key} {value}" for key, value in beside.items()))
     print(f"{'cell':<30} {'name':<28} {'ms':>9} {'reference':<26} {'ms':>10} {'ratio':>8} {'goal':>5}")
     rows = []
     for cell, rounds in ((ordered, options.rounds), (matrix, options.rounds), (learned, max(5, options.rounds // 10))):
         for row in cell(rounds):
-            rows.append(row | {"rounds": rounds} | surroundings())
+            rows.append(row | {"rounds": rounds})
             print(
                 f"{row['cell']:<30} {row['name']:<28} {row['ms']:>9.3f} {row['reference']:<26}"
                 f" {row['reference_ms']:>10.3f} {row['ratio']:>8.3f} {row['goal']:>5.2f}",
                 flush=True,
             )
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*rows[0]])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(options.out, rows, beside)
 
 
 if __name__ == "__main__":

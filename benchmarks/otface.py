@@ -17,9 +17,6 @@ Three measurements, float32 on one CPU thread, in seconds of that thread, so tha
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -171,21 +169,10 @@ def main() -> None:
     torch.set_num_threads(1)
     rows, spent = transport(options.rounds)
     rows += whole_step(options.rounds, spent) + memory()
-    columns = ["measured", "what", "groups", "loop_over_this", "lean_loop_over_this", "ratio", "peak_gb"]
-    surroundings = {
-        "threads": 1,
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "date": datetime.date.today().isoformat(),
-    }
     for row in rows:
         print(", ".join(f"{key} {value}" for key, value in row.items()))
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*columns, *surroundings])
-            writer.writeheader()
-            writer.writerows(row | surroundings for row in rows)
+        write_table(options.out, rows, {"threads": 1} | surroundings(torch=torch.__version__))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,7 @@ os.environ["LP_NUM_THREADS"] = "0"  # Mesa rasterises in the calling thread
 os.environ["LIBGL_ALWAYS_SOFTWARE"] = "1"
 
 import argparse
-import csv
-import datetime
 import io
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -33,6 +30,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from rendering_opengl import OpenGL
+from result_table import surroundings, write_table
 from trimesh.ray.ray_pyembree import RayMeshIntersector as EmbreeCaster
 from trimesh.ray.ray_triangle import RayMeshIntersector as PlainCaster
 
@@ -154,37 +152,23 @@ def measure(faces: int, rounds: int) -> list[dict[str, Any]]:
     return rows
 
 
-def surroundings() -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
-    return {
-        "machine": platform.machine(),
-        "trimesh": trimesh.__version__,
-        "renderer": renderer_version(),
-        "opengl": OpenGL.version(),
-        "date": datetime.date.today().isoformat(),
-    }
-
-
 def main() -> None:
     """Prints the table and writes it where ``--out`` says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, help="write the table as CSV")
     options = parser.parse_args()
-    print(", ".join(f"{key} {value}" for key, value in surroundings().items()))
+    beside = surroundings(trimesh=trimesh.__version__, renderer=renderer_version(), opengl=OpenGL.version())
+    print(", ".join(f"{key} {value}" for key, value in beside.items()))
     check()
     rows = []
     for faces in TORI:
         for row in measure(faces, options.rounds):
-            rows.append(row | surroundings())
+            rows.append(row)
             ratio = f"{row['ratio_to_trimesh']:>8.2f} x trimesh"
             print(f"{faces:>8,} faces  {row['work']:<42}{row['tool']:<23}{row['cpu_ms']:>9.1f} ms{ratio}", flush=True)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*rows[0]])
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(options.out, rows, beside)
 
 
 if __name__ == "__main__":

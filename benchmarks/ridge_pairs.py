@@ -9,13 +9,13 @@ are compared by cosine. Its strength is chosen on the validation part, by the fi
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from result_table import write_table
 from torch import Tensor
 
 from monge.data.cross_modal import CrossModalSplits
@@ -33,10 +33,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=["stamps", "emoji-clips"])
     arguments = parser.parse_args()
     rows = [row for name in arguments.data for row in measured(name)]
-    with open(arguments.out, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(arguments.out, [{name: row.get(name) for name in COLUMNS} for row in rows])
     for row in rows:
         print(row)
 
