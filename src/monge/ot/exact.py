@@ -27,10 +27,10 @@ def emd(
 ) -> Transport:
     """Solves ``min <P, C>`` over plans with marginals ``a`` and ``b`` exactly, batched (the earth mover's distance).
 
-    Problems with as many rows as columns and equal weights are assignments (lapx if installed, else SciPy); the rest
-    goes to POT's network simplex, and its answer counts as converged only if its own dual potentials prove it
-    optimal. Everything is solved on the CPU in float64; results come back on the device of ``cost``, in float32 or
-    float64.
+    Problems with as many rows as columns and equal weights are assignments: shortest augmenting paths in compiled code
+    (Jonker and Volgenant 1987), without Numba lapx if installed, else SciPy. The rest goes to POT's network simplex,
+    and its answer counts as converged only if its own dual potentials prove it optimal. Everything is solved on the
+    CPU in float64; results come back on the device of ``cost``, in float32 or float64.
 
     The value is piecewise linear, so the gradient is one of the best linear bounds: the plan to ``cost``, and the dual
     potentials to ``a`` and ``b``, each centred to mean 0 over the points that exist. A centred gradient is the one

@@ -58,8 +58,9 @@ class ExactBatch:
         self._a, self._b, self._mass = (t.numpy() for t in weights)
         # What the weights' own rounding and that of their float64 sums can move.
         self._rounding = 4 * torch.finfo(self._tensor.dtype).eps + (n + m) * torch.finfo(torch.float64).eps
-        # Plans of assignments come without potentials and have None here until somebody asks.
+        # Where plans come without potentials there is None here until somebody asks.
         self._bases: list[BasicPlan | None] = [None] * batch
+        self._dual: tuple[Floats, Floats] | None = None
         self._problem, self._row, self._column, self._share = self._solve()
         self._report()
 
@@ -89,9 +90,9 @@ class ExactBatch:
         batch, n, m = self._cost.shape
         equal = all((w == w[:, :1]).all() for w in (self._a, self._b))
         if n == m and equal and (self._mass > 0).all() and np.isfinite(self._cost).all():
-            columns = assign_batch(self._cost).ravel()
+            columns, self._dual = assign_batch(self._cost)
             rows = np.arange(n)
-            return np.repeat(np.arange(batch), n), np.tile(rows, batch), columns, self._a.ravel()
+            return np.repeat(np.arange(batch), n), np.tile(rows, batch), columns.ravel(), self._a.ravel()
         solved = [self._solve_one(k) for k in range(batch)]
         problems = np.repeat(np.arange(batch), [len(share) for _, _, share in solved])
         rows, columns, share = (np.concatenate(parts) for parts in zip(*solved))
@@ -104,7 +105,11 @@ class ExactBatch:
         if len(part.rows) == len(part.columns) and (part.a == part.a[0]).all() and (part.b == part.b[0]).all():
             assigned = assign(part.cost)
             if assigned is not None:
-                return part.rows, part.columns[assigned], part.a
+                columns = assigned.columns[0]
+                if assigned.potentials is not None:
+                    f, g = (potential[0] for potential in assigned.potentials)
+                    self._bases[k] = BasicPlan(np.arange(len(columns)), columns, part.a, f, g, lost=0.0, optimal=True)
+                return part.rows, part.columns[columns], part.a
         basis = self._bases[k] = self._solve_weighted(k, part)
         return part.rows[basis.rows], part.columns[basis.columns], basis.mass
 
@@ -141,6 +146,8 @@ class ExactBatch:
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _potentials(self) -> tuple[Floats, Floats]:
+        if self._dual is not None:
+            return self._dual
         if _version(self._tensor) != self._version:
             raise RuntimeError("the cost was changed in place after emd() solved it: its potentials cannot be made now")
         batch, n, m = self._cost.shape

@@ -14,14 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from monge.extras import require
-from monge.ot.assignment import Floats, Indices
+from monge.ot.assignment import CERTIFICATE, Floats, Indices
 
 _MAX_PIVOTS = 10**9
 _OPTIMAL = 1  # POT's result code
 # Entries this many times larger than the largest useful one are capped, and the problem is solved once more.
 _WASTED_RANGE = 100.0
-# Largest duality gap and dual violation, relative to the largest cost solved for, of an answer called converged.
-_CERTIFICATE = 1e-10
 
 
 class BasicPlan(NamedTuple):
@@ -90,7 +88,7 @@ def _solve_capped(cost: Floats, a: Floats, b: Floats, cap: float) -> BasicPlan:
     mass: Floats = plan[rows, columns]
     slack = scaled - f[:, None] - g
     gap = float(mass @ slack[rows, columns])
-    proven = float(slack.min()) >= -_CERTIFICATE and gap <= _CERTIFICATE
+    proven = float(slack.min()) >= -CERTIFICATE and gap <= CERTIFICATE
     within = cost[rows, columns] <= cap
     return BasicPlan(
         rows=rows[within],

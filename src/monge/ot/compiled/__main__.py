@@ -27,6 +27,7 @@ def compile_all() -> None:
                 *(potential.square() for potential in implicit.potentials),
                 ot.sinkhorn_unbalanced(cost, epsilon=0.2, rho=1.0).value,
                 ot.sinkhorn_partial(cost, epsilon=0.2, mass=0.5).value,
+                ot.emd(cost[:, :, :5]).value,
                 ot.cramer_line_from_logits(logits, torch.arange(4)),
                 ot.cramer_line_from_logits(logits, torch.full((4, 5), 0.2, dtype=dtype)),
             ]
