@@ -16,6 +16,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import torch
 from result_table import write_table
 from torch import Tensor
 from torch.nn import functional
+from turns import in_turns, median_ratio
 
 from monge.losses import InfoNCELoss, InverseOTLoss, MaxMarginLoss
 
@@ -68,29 +70,17 @@ def step_seconds(loss: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor)
 def measure(size: int, dim: int, rounds: int) -> list[dict[str, Any]]:
     """One row a loss for batches of one size."""
     x, y = make_batch(size, dim)
-    seconds: dict[str, list[float]] = {name: [] for name in LOSSES}
-    for turn in range(rounds + 1):
-        for name, loss in LOSSES.items():
-            taken = step_seconds(loss, x, y)
-            if turn:  # the first round warms up
-                seconds[name].append(taken)
-    rows = []
-    for name, taken in seconds.items():
-        ratio = statistics.median(mine / theirs for mine, theirs in zip(taken, seconds[REFERENCE], strict=True))
-        rows.append(
-            {
-                "batch": size,
-                "loss": name,
-                "step_ms": round(1e3 * statistics.median(taken), 3),
-                "ratio_to_infonce": round(ratio, 3),
-                "rounds": rounds,
-                "dim": dim,
-                "epsilon": EPSILON,
-                "torch": torch.__version__,
-                "threads": torch.get_num_threads(),
-            }
-        )
-    return rows
+    seconds = in_turns({name: partial(step_seconds, loss, x, y) for name, loss in LOSSES.items()}, rounds)
+    return [
+        {
+            "batch": size,
+            "loss": name,
+            "step_ms": round(1e3 * statistics.median(taken), 3),
+            "ratio_to_infonce": round(median_ratio(taken, seconds[REFERENCE]), 3),
+            "rounds": rounds,
+        }
+        for name, taken in seconds.items()
+    ]
 
 
 def main() -> None:
@@ -110,7 +100,8 @@ def main() -> None:
             print(f"{row['batch']:6d}  {row['loss']:24s} {row['step_ms']:10.2f} ms  {row['ratio_to_infonce']:6.2f}")
         rows += found
     if options.out:
-        write_table(options.out, rows)
+        beside = {"dim": options.dim, "epsilon": EPSILON, "torch": torch.__version__, "threads": 1}
+        write_table(options.out, rows, beside)
 
 
 if __name__ == "__main__":

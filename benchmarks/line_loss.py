@@ -14,6 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dlordinal.losses import EMDLoss
 from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from turns import in_turns, median_ratio
 
 from monge.ot import cramer_line_from_logits, use_backend
 
@@ -57,31 +59,20 @@ def measure(samples: int, classes: int, targets: str, rounds: int) -> list[dict[
     if targets == "probabilities":
         target = torch.rand(samples, classes, generator=generator).pow(4)
         target = target / target.sum(1, keepdim=True)
-    timed = losses(classes)
-    names = list(timed)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds + 2):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            taken = step_seconds(name, timed[name], logits, target)
-            if turn > 1:  # the first rounds compile and warm up
-                seconds[name].append(taken)
-
-    def ratio(name: str, reference: str) -> float:
-        pairs = zip(seconds[name], seconds[reference], strict=True)
-        return round(statistics.median(mine / theirs for mine, theirs in pairs), 3)
-
+    tries = {name: partial(step_seconds, name, loss, logits, target) for name, loss in losses(classes).items()}
+    seconds = in_turns(tries, rounds)
     return [
         {
             "samples": samples,
             "classes": classes,
             "targets": targets,
             "loss": name,
-            "step_ms": round(1e3 * statistics.median(seconds[name]), 4),
-            "ratio_to_dlordinal": ratio(name, "dlordinal"),
-            "ratio_to_cross_entropy": ratio(name, "cross-entropy"),
+            "step_ms": round(1e3 * statistics.median(taken), 4),
+            "ratio_to_dlordinal": round(median_ratio(taken, seconds["dlordinal"]), 3),
+            "ratio_to_cross_entropy": round(median_ratio(taken, seconds["cross-entropy"]), 3),
             "rounds": rounds,
         }
-        for name in names
+        for name, taken in seconds.items()
     ]
 
 

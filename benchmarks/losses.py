@@ -17,12 +17,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from peak_memory import resident_bytes
 from result_table import write_table
 from torch import Tensor
+from turns import in_turns, median_ratio
 
 from monge.losses import BatchwiseOTLoss
 from monge.train.baselines import build_baseline
@@ -68,37 +71,22 @@ def print_peak(name: str, size: int, dim: int) -> None:
     step_seconds(loss, *make_batch(2 * SAMPLES_PER_CLASS, dim))
     embeddings, labels = make_batch(size, dim)
     Path("/proc/self/clear_refs").write_text("5")  # the mark starts anew: importing alone went higher
-    before = memory_kilobytes("VmRSS")
+    before = resident_bytes("VmRSS")
     step_seconds(loss, embeddings, labels)
-    print((memory_kilobytes("VmHWM") - before) / 1024)
-
-
-def memory_kilobytes(field: str) -> int:
-    """A memory figure of this process as Linux keeps it: ``VmRSS`` (now) or ``VmHWM`` (high-water mark)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
+    print((resident_bytes("VmHWM") - before) / 2**20)
 
 
 def measure(size: int, dim: int, rounds: int) -> list[dict[str, Any]]:
     """One row a loss for batches of one size."""
     embeddings, labels = make_batch(size, dim)
     losses = {name: build(name, dim, int(labels[-1]) + 1) for name in LOSSES}
-    seconds: dict[str, list[float]] = {name: [] for name in LOSSES}
-    for turn in range(rounds + 1):
-        for name, loss in losses.items():
-            taken = step_seconds(loss, embeddings, labels)
-            if turn:  # the first round warms up
-                seconds[name].append(taken)
-    ratios = {
-        name: statistics.median(mine / theirs for mine, theirs in zip(seconds[name], seconds[REFERENCE], strict=True))
-        for name in LOSSES
-    }
+    seconds = in_turns({name: partial(step_seconds, loss, embeddings, labels) for name, loss in losses.items()}, rounds)
     return [
         {
             "batch": size,
             "loss": name,
             "step_ms": round(1e3 * statistics.median(seconds[name]), 3),
-            "ratio_to_contrastive": round(ratios[name], 3),
+            "ratio_to_contrastive": round(median_ratio(seconds[name], seconds[REFERENCE]), 3),
             "peak_mb": round(peak_megabytes(name, size, dim), 1),
             "rounds": rounds,
         }

@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from dlordinal.losses import EMDLoss
 from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from turns import in_turns, median_ratio, seconds_of
 
 from monge.ground import Learned
 from monge.losses import (
@@ -44,16 +45,8 @@ STEPS_AN_EPOCH = 469
 
 
 def timed_in_turns(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step in each round; two rounds to warm up are left out."""
-    names = list(steps)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds + 2):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            start = time.perf_counter()
-            steps[name]()
-            if turn > 1:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+    """Seconds of each step in each round."""
+    return in_turns({name: partial(seconds_of, step) for name, step in steps.items()}, rounds)
 
 
 def step_of(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> Step:
@@ -72,7 +65,6 @@ def rows_of(cell: str, seconds: dict[str, list[float]], goals: dict[tuple[str, s
     others = [name for name in seconds if all(name not in pair for pair in goals)]
     rows = []
     for (name, reference), goal in [*goals.items(), *(((name, first), float("nan")) for name in others)]:
-        pairs = zip(seconds[name], seconds[reference], strict=True)
         rows.append(
             {
                 "cell": cell,
@@ -80,7 +72,7 @@ def rows_of(cell: str, seconds: dict[str, list[float]], goals: dict[tuple[str, s
                 "ms": round(1e3 * statistics.median(seconds[name]), 3),
                 "reference": reference,
                 "reference_ms": round(1e3 * statistics.median(seconds[reference]), 3),
-                "ratio": round(statistics.median(mine / theirs for mine, theirs in pairs), 3),
+                "ratio": round(median_ratio(seconds[name], seconds[reference]), 3),
                 "goal": goal,
             }
         )

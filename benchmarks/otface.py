@@ -22,13 +22,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from peak_memory import resident_bytes
 from result_table import surroundings, write_table
 from torch import Tensor
 from torch.nn.functional import normalize
+from turns import in_turns
 
 from monge.losses import FeatureMapOTLoss, MarginSoftmax
 from monge.losses.feature_map_ot import OTFacePreset
@@ -89,12 +92,7 @@ def transport(rounds: int) -> tuple[list[dict[str, Any]], float]:
     }
     steps["loop, maps indexed"] = lambda: loop(leaf, triplets)
     steps["loop, maps taken apart"] = lambda: loop(leaf.unbind(0), triplets)
-    taken: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(rounds + 1):
-        for name, step in steps.items():
-            once = seconds(step, leaf)
-            if turn:  # the first round compiles
-                taken[name].append(once)
+    taken = in_turns({name: partial(seconds, step, leaf) for name, step in steps.items()}, rounds)
     spent = {name: statistics.median(times) for name, times in taken.items()}
     rows = [
         {
@@ -155,9 +153,7 @@ def _child() -> None:
         optimizer.zero_grad()
         head(embeddings, torch.randint(85_742, (BATCH,), generator=torch.Generator().manual_seed(step))).backward()
         optimizer.step()
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    print(int(peak.split()[1]) * 1024 / 1e9)
+    print(resident_bytes("VmHWM") / 1e9)
 
 
 def main() -> None:

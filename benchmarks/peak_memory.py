@@ -18,8 +18,8 @@ def peak_in_tensors(grad: str, n: int, epsilon: float) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
 
-def _resident(field: str) -> int:
-    """Bytes, now (``VmRSS``) or at most so far (``VmHWM``)."""
+def resident_bytes(field: str) -> int:
+    """Memory of this process, now (``VmRSS``) or at most so far (``VmHWM``)."""
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     return 1024 * int(found.group(1)) if found else 0
 
@@ -40,9 +40,9 @@ def _child(grad: str, n: int, epsilon: float) -> None:
     step(torch.rand(2, n, n))
     cost = torch.rand(_ENTRIES // (n * n), n, n)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-    before = _resident("VmRSS")
+    before = resident_bytes("VmRSS")
     step(cost)
-    print((_resident("VmHWM") - before) / (4 * cost.numel()))
+    print((resident_bytes("VmHWM") - before) / (4 * cost.numel()))
 
 
 if __name__ == "__main__" and sys.argv[1:2] == [_MINE]:

@@ -23,6 +23,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from rendering_opengl import OpenGL
 from result_table import surroundings, write_table
 from trimesh.ray.ray_pyembree import RayMeshIntersector as EmbreeCaster
 from trimesh.ray.ray_triangle import RayMeshIntersector as PlainCaster
+from turns import in_turns, median_ratio, seconds_of
 
 from monge.data.meshes import Mesh, read_mesh
 from monge.data.views import Cameras, RenderSettings, normalise, render, render_views, ring_cameras
@@ -128,24 +130,16 @@ def measure(faces: int, rounds: int) -> list[dict[str, Any]]:
     """One row a work and tool."""
     rows = []
     for what, tools in works(faces).items():
-        names = list(tools)
-        seconds: dict[str, list[float]] = {name: [] for name in names}
-        for turn in range(rounds + 1):
-            first = turn % len(names)
-            for name in names[first:] + names[:first]:
-                start = time.process_time()
-                tools[name]()
-                if turn:  # the first round warms up
-                    seconds[name].append(time.process_time() - start)
-        for name in names:
-            ratio = statistics.median(m / t for m, t in zip(seconds[name], seconds["trimesh"], strict=True))
+        tries = {name: partial(seconds_of, work, time.process_time) for name, work in tools.items()}
+        seconds = in_turns(tries, rounds)
+        for name, taken in seconds.items():
             rows.append(
                 {
                     "faces": faces,
                     "work": what,
                     "tool": name,
-                    "cpu_ms": round(1e3 * statistics.median(seconds[name]), 2),
-                    "ratio_to_trimesh": round(ratio, 3),
+                    "cpu_ms": round(1e3 * statistics.median(taken), 2),
+                    "ratio_to_trimesh": round(median_ratio(taken, seconds["trimesh"]), 3),
                     "rounds": rounds,
                 }
             )
