@@ -9,6 +9,8 @@ import pytest
 from monge.cli import main
 from monge.data.synthetic.shape_layouts import write_fake_modelnet, write_fake_shrec
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 TINY_CNN = "{name: small_cnn, widths: [4, 8], embedding_dim: 8}"
 QUICK = ["--epochs", "1", "--set", "train.steps_per_epoch=2", "--set", "data.image_size=16", "--set", "data.views=3"]
 SHAPES = [*QUICK, "--set", f"model.backbone={TINY_CNN}", "--set", "model.hidden=[16]"]
@@ -19,11 +21,6 @@ SKETCHES = [
     *("--set", f"model.gallery={{name: mvcnn, backbone: {TINY_CNN}, hidden: [16], normalize: false}}"),
     *("--set", "sampler.classes_per_batch=6"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
 
 
 def modelnet(folder, recipe):

@@ -14,11 +14,7 @@ from monge import data
 from monge.data.sources import clients, mnist_digits
 from monge.errors import MongeError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, code: int, stderr: str, makes: str = "") -> list[list[str]]:

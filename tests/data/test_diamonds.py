@@ -20,11 +20,7 @@ from monge.data.tables import load
 from monge.data.tables.kinds import numbers_of, texts_of
 from monge.errors import DataFormatError, MongeError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

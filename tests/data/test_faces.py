@@ -16,11 +16,7 @@ from monge.data.synthetic.drawn_identities import draw_identities
 from monge.data.synthetic.face_layouts import write_fake_bin, write_fake_identities, write_fake_records
 from monge.errors import DataFormatError, MongeError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

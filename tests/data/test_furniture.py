@@ -29,6 +29,8 @@ from monge.data.sources.furniture import (
 )
 from monge.errors import DataFormatError, MongeError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 REAL = data.folder_of("furniture")
 PROPERTIES = r"""
 # a comment
@@ -46,12 +48,6 @@ name=not numbered
 """
 WHOLE = b"as it comes from the mirror"
 OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def write_library(path: Path, properties: str = PROPERTIES, **members: bytes) -> Path:

@@ -22,11 +22,7 @@ from monge.data.sources.kicad_views import KicadMesh
 from monge.data.synthetic.shape_layouts import write_fake_kicad
 from monge.errors import DataFormatError, MongeError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture(autouse=True)

@@ -15,14 +15,10 @@ from monge.data.sources.ordinal_images import ORDINAL_IMAGES
 from monge.data.synthetic.portraits import draw_faces, draw_scenes
 from monge.errors import MongeError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 pytest.importorskip("PIL.Image")
 CLASSES = {"adience": 8, "images-of-groups": 7, "aadb": 6, "ava": 10, "fg-net": 70, "utkface": 100}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -22,6 +22,8 @@ from monge.data.synthetic.shape_layouts import write_fake_modelnet
 from monge.data.views import RenderSettings, ViewFiles, ViewSet, render_views, ring_cameras
 from monge.errors import DataFormatError, MongeError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 # A flat board, 4 wide, 2 deep and 1 high with y up, and a vertex far away that no face uses.
 BOARD = """v 0 0 0\nv 4 0 0\nv 4 0 2\nv 0 0 2\nv 0 1 0\nv 4 1 0\nv 4 1 2\nv 0 1 2\nv 900 900 900
 f 1 2 3 4\nf 5 6 7 8\nf 1 2 6 5\nf 4 3 7 8\nf 1 4 8 5\nf 2 3 7 6\n"""
@@ -29,12 +31,6 @@ UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 # Sets what lies along z upright: y becomes z, z becomes -y, as the catalogue of Sweet Home 3D has it row by row.
 ON_ITS_BACK = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)
 QUICK = {"size": 8, "views": 2, "jobs": 1}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def library(path: Path, text: str = BOARD) -> Path:

@@ -17,10 +17,7 @@ from monge.data.synthetic.shape_layouts import write_fake_shrec
 from monge.data.views import ViewSet
 from monge.errors import DataFormatError, MongeError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_every_test_sketch_is_a_query_and_all_models_are_found_in_every_part(tmp_path):

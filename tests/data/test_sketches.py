@@ -23,6 +23,8 @@ from monge.data.sources.furniture import FURNITURE_CLASSES
 from monge.data.sources.sketches import SKETCH_CLASSES, sketch_drawings, sketch_icons, split_sketches
 from monge.errors import DataFormatError, MongeError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 REAL = data.folder_of("sketches")
 INFO = {"author": {"name": "Ann"}, "license": {"title": "MIT License", "spdx": "MIT"}}
 SQUARE = '<path fill="currentColor" d="M4 4h8v8H4z"/>'
@@ -36,12 +38,6 @@ SETS: dict[str, Any] = {
         "icons": {"table": {"body": LINE, "top": 0}, "bed": {"body": LINE}},
     },
 }
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def packed(sets: dict[str, Any], **others: bytes) -> bytes:

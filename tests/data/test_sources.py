@@ -26,13 +26,9 @@ from monge.data.sources import clients, fashion_mnist, mnist_digits, registry
 from monge.data.synthetic import draw_digits, write_fake_mnist
 from monge.errors import DataFormatError, MongeError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 LABELS = np.repeat(np.arange(10, dtype=np.uint8), 500)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 def digest(content: bytes) -> str:

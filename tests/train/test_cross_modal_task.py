@@ -31,6 +31,8 @@ from monge.train.pictures import pictures_of, thumbnails, views_of
 from monge.train.run_files import RunFiles
 from monge.train.selection import choose_selection
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 # 3 epochs of 3 steps; step 2 and the ends of the epochs are checkpoints, step 5 is not.
 SMALL = (
     "data.source=synthetic",
@@ -50,16 +52,9 @@ SMALL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def splits():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MONGE_CACHE", raising=False)
-        return load_sketch_shapes("sketch-furniture", "synthetic", size=16, views=3)
+    return load_sketch_shapes("sketch-furniture", "synthetic", size=16, views=3)
 
 
 @pytest.fixture(scope="module")

@@ -28,12 +28,10 @@ from oracles import verification as pairs_oracle
 from oracles.similarity import least_squares_similarity
 
 SIZE, PEOPLE = 16, 5
-pytestmark = pytest.mark.filterwarnings("ignore::monge.metrics.UndefinedMetricWarning")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
+pytestmark = [
+    pytest.mark.usefixtures("cache"),
+    pytest.mark.filterwarnings("ignore::monge.metrics.UndefinedMetricWarning"),
+]
 
 
 @pytest.fixture

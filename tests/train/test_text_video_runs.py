@@ -22,7 +22,7 @@ from monge.train import evaluate, fit
 from monge.train.loading import load_splits
 from monge.train.run_files import RunFiles
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*not the complete set")
+pytestmark = [pytest.mark.usefixtures("cache"), pytest.mark.filterwarnings("ignore:.*not the complete set")]
 RECIPES = ("msrvtt", "msrvtt-1ka", "didemo", "charades-sta", "rudder")
 # 3 epochs of 3 steps; step 4 and the ends of the epochs are checkpoints, step 5 is not.
 SMALL = (
@@ -34,11 +34,6 @@ SMALL = (
     "train.log_every=1",
     "optimizer.lr=3e-3",
 )
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from monge.train.loading import load_splits
 from monge.train.pictures import pictures_of
 from monge.train.run_files import RunFiles
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 VIEWS = (
     "data.source=synthetic",
     "data.image_size=16",
@@ -41,16 +43,9 @@ VIEWS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MONGE_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def splits():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MONGE_CACHE", raising=False)
-        return load_shapes("furniture", "synthetic", size=16, views=3)
+    return load_shapes("furniture", "synthetic", size=16, views=3)
 
 
 def test_views_of_an_object_are_scaled_and_moved_as_one(splits):
