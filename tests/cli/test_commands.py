@@ -107,6 +107,7 @@ def test_smoke_runs_from_training_to_report(tmp_path, monkeypatch, capsys):
     assert "expected" not in said.out  # the recipe's numbers are for other data
     report = (run / "report.html").read_text()
     assert "synthetic" in report
+    assert "Mass on hard pairs" in report  # the transport plan, by the loss as the run's recipe has it
 
     assert main(["evaluate", str(run)]) == 0
     shown = capsys.readouterr().out

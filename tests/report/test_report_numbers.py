@@ -14,8 +14,11 @@ from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score, confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from torch import Tensor
 
+from monge.losses import BatchwiseOTLoss
 from monge.losses.batchwise_ot import batchwise_ot_weights
+from monge.recipes import list_recipes, load_recipe
 from monge.report.embedding_map import principal_plane
 from monge.report.gallery import retrieval_gallery
 from monge.report.neighbours import pair_distances, retrieve
@@ -112,6 +115,11 @@ def test_confusion_agrees_with_sklearn() -> None:
     assert [c for *_, c, _ in found.worst] == sorted(matrix[matrix > 0].tolist(), reverse=True)[:6]
 
 
+def _same(data: StoredEmbeddings, batch: Tensor) -> Tensor:
+    labels = data.labels[batch]
+    return labels[:, None] == labels
+
+
 def test_principal_plane_agrees_with_sklearn() -> None:
     vectors = items().vectors
     ours, theirs = principal_plane(vectors).numpy(), PCA(2).fit_transform(vectors.numpy())
@@ -146,6 +154,24 @@ def test_plan_is_the_one_of_the_loss_and_its_pairs_carry_most_mass() -> None:
     entropy = -(counted * np.log(np.maximum(counted, 1e-300))).sum() / np.log(24 * 23)
     assert facts["Entropy"] == f"{100 * entropy:.1f} %"
     assert facts["Mass on positives"] == f"{100 * float(terms.plan[terms.same].sum()):.1f} %"
+
+
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_losses_of_the_packaged_recipes_have_their_plan(recipe: str) -> None:
+    loss = load_recipe(recipe).model_dump()["loss"]
+    section = plan_section(items(), loss, {"classes_per_batch": 4, "samples_per_class": 6})
+    assert isinstance(section, str) != loss["name"].startswith("batchwise_ot")
+
+
+@pytest.mark.parametrize("two_batches", [False, True])
+def test_preset_has_a_plan_of_its_own_settings(two_batches: bool) -> None:
+    loss = {"name": "batchwise_ot_preset", "preset": "modelnet10", "two_batches": two_batches, "softmax": 1.0}
+    data = items()
+    section = plan_section(data, loss, {"classes_per_batch": 4, "samples_per_class": 6})
+    assert not isinstance(section, str)
+    batch = class_balanced_batch(data.labels, 4, 6)
+    plan = BatchwiseOTLoss.preset("modelnet10").terms(data.vectors[batch], data.labels[batch]).plan
+    assert section.positives[0].mass == pytest.approx(float((plan + plan.T).triu(1)[_same(data, batch)].max()))
 
 
 def test_plan_picture_has_a_pixel_a_pair_brighter_for_more_mass() -> None:

@@ -9,13 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from monge.losses.batchwise_ot import BatchwiseOTLoss, BatchwiseOTTerms
+from monge.errors import RecipeError
+from monge.losses.batchwise_ot import BatchwiseOTTerms
 from monge.losses.plan_diagnostics import diagnose_plan
+from monge.recipes.loss_params import check_loss
 from monge.report.gallery import Picture, picture_of
 from monge.report.plan_picture import plan_picture
 from monge.report.stored_embeddings import StoredEmbeddings
-from monge.report.svg import Markup
+from monge.report.svg import Markup, clean
+from monge.train.losses import build_batchwise_ot
 
+_WITH_PLAN = ("batchwise_ot", "batchwise_ot_preset")
 _MOST_ITEMS = 240
 _PAIRS = 6
 _DEFAULT_BATCH = (10, 12)
@@ -78,16 +82,16 @@ def plan_section(items: StoredEmbeddings, loss: Mapping[str, Any], sampler: Mapp
     Returns:
         The section, or the sentence that says why there is none.
     """
-    if loss.get("name") != "batchwise_ot":
+    if loss.get("name") not in _WITH_PLAN:
         return f"The loss of this run ({loss.get('name') or 'not named in the recipe'}) has no transport plan."
-    parameters = {str(key): value for key, value in loss.items() if key != "name"}
     batch = class_balanced_batch(items.labels, *_batch_size(sampler))
     vectors, labels = items.vectors[batch], items.labels[batch]
     try:
-        module = BatchwiseOTLoss(**parameters)
-        terms = module.terms(vectors, labels)
-    except (TypeError, ValueError) as error:
-        return f"recipe.yaml: the loss could not be built from these parameters ({error})"
+        config: Any = check_loss(loss)
+    except RecipeError as error:
+        return f"recipe.yaml: the loss could not be built ({clean(error, 200)})"
+    module = build_batchwise_ot(config)
+    terms = module.terms(vectors, labels)
     plan = terms.plan.detach()
     counted = torch.ones_like(terms.same) if terms.support is None else terms.support
     times = plan * counted.sum()
@@ -102,7 +106,7 @@ def plan_section(items: StoredEmbeddings, loss: Mapping[str, Any], sampler: Mapp
         pairs.heaviest(same=False),
         plan_facts(terms, loss_parts, module.gamma),
         f"{len(batch)} test items of {len(groups)} classes, drawn with seed 0",
-        ", ".join(f"{key} {value}" for key, value in parameters.items()) or "the loss's defaults",
+        ", ".join(f"{key} {value}" for key, value in loss.items() if key != "name") or "the loss's defaults",
     )
 
 

@@ -95,7 +95,8 @@ def build_loss(config: LossConfig, embedding_dim: int, num_classes: int) -> nn.M
         BatchwiseOTLoss(margin=2.0, gamma=10.0, epsilon=0.2, negative='hinge_sq_dist')
     """
     if isinstance(config, BatchwiseOTParams | BatchwiseOTPresetParams):
-        loss = _batchwise_ot(config)
+        pairs = build_batchwise_ot(config)
+        loss = TwoBatches(pairs) if isinstance(config, BatchwiseOTPresetParams) and config.two_batches else pairs
         return WithSoftmax(loss, embedding_dim, num_classes, config.softmax) if config.softmax else loss
     from monge.train.baselines import build_baseline
 
@@ -103,9 +104,13 @@ def build_loss(config: LossConfig, embedding_dim: int, num_classes: int) -> nn.M
     return build_baseline(config.name, config, embedding_dim, num_classes)
 
 
-def _batchwise_ot(config: BatchwiseOTParams | BatchwiseOTPresetParams) -> BatchwiseOTLoss | TwoBatches:
-    """The loss without a softmax term."""
+def build_batchwise_ot(config: BatchwiseOTParams | BatchwiseOTPresetParams) -> BatchwiseOTLoss:
+    """The loss of a recipe between all pairs of a batch: without a softmax term, and not between two halves.
+
+    Example:
+        >>> build_batchwise_ot(BatchwiseOTParams(margin=2.0, softmax=0.2)).margin
+        2.0
+    """
     if isinstance(config, BatchwiseOTParams):
         return BatchwiseOTLoss(**config.model_dump(exclude={"name", "softmax"}))
-    loss = BatchwiseOTLoss.preset(config.preset, quirks=config.quirks)
-    return TwoBatches(loss) if config.two_batches else loss
+    return BatchwiseOTLoss.preset(config.preset, quirks=config.quirks)
