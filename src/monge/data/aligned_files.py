@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +13,9 @@ from monge.data.alignment import align
 from monge.data.formats.encoded_picture import decode_whole
 from monge.data.formats.picture import MAX_FILE_BYTES
 from monge.data.formats.sniff import open_data, read_bounded
-from monge.data.image_files import PictureCache
+from monge.data.image_files import PictureCache, in_threads
+from monge.data.labels import check_labels
 
-_MAX_THREADS = 8
 _EXPECTED = "a picture"
 
 
@@ -54,9 +52,7 @@ class AlignedFiles:
 
     def __post_init__(self) -> None:
         count = len(self.paths)
-        if self.labels.dtype != torch.int64 or self.labels.shape != (count,):
-            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(f"labels must be int64 ({count},), one for each path, got {found}")
+        check_labels(self.labels, count, each="path")
         if self.landmarks.shape != (count, 5, 2):
             raise ValueError(f"landmarks must be ({count}, 5, 2), got {tuple(self.landmarks.shape)}")
         if self.size < 1:
@@ -85,8 +81,7 @@ class AlignedFiles:
         chosen: list[int] = torch.as_tensor(indices, dtype=torch.int64).tolist()
         if not chosen:
             return torch.empty((0, *self.shape), dtype=torch.uint8)
-        with ThreadPoolExecutor(min(len(chosen), os.cpu_count() or 1, _MAX_THREADS)) as pool:
-            return torch.stack(list(pool.map(self._face, chosen)))
+        return torch.stack(in_threads(self._face, chosen))
 
     def subset(self, indices: Tensor | Sequence[int]) -> AlignedFiles:
         """The faces at the given positions, in that order; positions may repeat."""

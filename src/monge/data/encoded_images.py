@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +11,8 @@ import torch
 from torch import Tensor
 
 from monge.data.formats.encoded_picture import decode_encoded
-from monge.data.image_files import PictureCache
-
-_MAX_THREADS = 8
+from monge.data.image_files import PictureCache, in_threads
+from monge.data.labels import check_labels
 
 
 class PictureStore(Protocol):
@@ -67,10 +64,9 @@ class EncodedImages:
     cache: PictureCache | None = None
 
     def __post_init__(self) -> None:
-        for name in ("places", "labels"):
-            value: Tensor = getattr(self, name)
-            if value.dtype != torch.int64 or value.ndim != 1 or len(value) != len(self.places):
-                raise ValueError(f"{name} must be int64 ({len(self.places)},), got {value.dtype} {tuple(value.shape)}")
+        if self.places.dtype != torch.int64 or self.places.ndim != 1:
+            raise ValueError(f"places must be int64 (N,), got {self.places.dtype} {tuple(self.places.shape)}")
+        check_labels(self.labels, len(self.places), each="place")
         if self.size < 1:
             raise ValueError(f"size must be at least 1, got {self.size}")
 
@@ -97,11 +93,7 @@ class EncodedImages:
         chosen: list[int] = self.places[torch.as_tensor(indices, dtype=torch.int64)].tolist()
         if not chosen:
             return torch.empty((0, *self.shape), dtype=torch.uint8)
-        threads = min(len(chosen), os.cpu_count() or 1, _MAX_THREADS)
-        if threads < 2:
-            return torch.stack([self._picture(place) for place in chosen])
-        with ThreadPoolExecutor(threads) as pool:
-            return torch.stack(list(pool.map(self._picture, chosen)))
+        return torch.stack(in_threads(self._picture, chosen))
 
     def subset(self, indices: Tensor | Sequence[int]) -> EncodedImages:
         """The pictures at the given positions, in that order; positions may repeat."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from monge.data.formats.picture import decode_picture
+from monge.data.labels import check_labels
 
 _MAX_THREADS = 8
 
@@ -46,6 +47,20 @@ class PictureCache:
         if key not in self._pictures and self.used + picture.nbytes <= self.budget:
             self._pictures[key] = picture
             self.used += picture.nbytes
+
+
+def in_threads(decode: Callable[[int], Tensor], numbers: Sequence[int]) -> list[Tensor]:
+    """Decodes pictures in a few threads: Pillow works outside of Python's lock.
+
+    Args:
+        decode: Gives the picture of a number.
+        numbers: Which pictures.
+    """
+    threads = min(len(numbers), os.cpu_count() or 1, _MAX_THREADS)
+    if threads < 2:
+        return [decode(number) for number in numbers]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(decode, numbers))
 
 
 @dataclass(frozen=True)
@@ -88,13 +103,9 @@ class ImageFiles:
 
     def __post_init__(self) -> None:
         count = len(self.paths)
-        if self.labels.dtype != torch.int64 or self.labels.shape != (count,):
-            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(f"labels must be int64 ({count},), one for each path, got {found}")
+        check_labels(self.labels, count, self.targets, each="path")
         if self.size < 1:
             raise ValueError(f"size must be at least 1, got {self.size}")
-        if self.targets is not None and (self.targets.ndim != 2 or len(self.targets) != count):
-            raise ValueError(f"targets must be ({count}, classes), got {tuple(self.targets.shape)}")
         if self.boxes is not None and self.boxes.shape != (count, 3):
             raise ValueError(f"boxes must be ({count}, 3): left, top, side, got {tuple(self.boxes.shape)}")
 
@@ -151,13 +162,7 @@ class ImageFiles:
         return str(self.paths[index]), self._box(index), self.size
 
     def _decode(self, indices: list[int]) -> list[Tensor]:
-        """Decodes in a few threads: Pillow works outside of Python's lock."""
-
         def decode(index: int) -> Tensor:
             return decode_picture(Path(self.paths[index]), self.size, self._box(index))
 
-        threads = min(len(indices), os.cpu_count() or 1, _MAX_THREADS)
-        if threads < 2:
-            return [decode(index) for index in indices]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(decode, indices))
+        return in_threads(decode, indices)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from monge.data.labels import check_labels
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -34,12 +36,7 @@ class ImageSet:
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(f"images must be uint8 (N, C, H, W), got {self.images.dtype} {tuple(self.images.shape)}")
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
-            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(f"labels must be int64 ({len(self.images)},), got {found}")
-
-        if self.targets is not None and (self.targets.ndim != 2 or len(self.targets) != len(self.labels)):
-            raise ValueError(f"targets must be ({len(self.labels)}, classes), got {tuple(self.targets.shape)}")
+        check_labels(self.labels, len(self.images), self.targets, each="image")
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from monge.data.labels import check_labels
+
 
 @dataclass(frozen=True)
 class TableSet:
@@ -34,11 +36,7 @@ class TableSet:
     def __post_init__(self) -> None:
         if self.features.dtype != torch.float32 or self.features.ndim != 2:
             raise ValueError(f"features must be float32 (N, F), got {self.features.dtype} {tuple(self.features.shape)}")
-        if self.labels.dtype != torch.int64 or self.labels.shape != self.features.shape[:1]:
-            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(f"labels must be int64 ({len(self.features)},), got {found}")
-        if self.targets is not None and (self.targets.ndim != 2 or len(self.targets) != len(self.labels)):
-            raise ValueError(f"targets must be ({len(self.labels)}, classes), got {tuple(self.targets.shape)}")
+        check_labels(self.labels, len(self.features), self.targets, each="row")
         if not self.features.isfinite().all():
             raise ValueError("features must be finite, got NaN or infinity")
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from monge.data.image_files import ImageFiles, PictureCache
+from monge.data.labels import check_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +48,11 @@ class ViewFiles:
 
     def __post_init__(self) -> None:
         count = len(self.paths)
-        if self.labels.dtype != torch.int64 or self.labels.shape != (count,):
-            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(f"labels must be int64 ({count},), one for each object, got {found}")
+        check_labels(self.labels, count, self.targets, each="object")
         if len(numbers := {len(views) for views in self.paths}) > 1:
             raise ValueError(f"every object must have equally many views, got {sorted(numbers)}")
         if self.names is not None and len(self.names) != count:
             raise ValueError(f"names must be {count}, one for each object, got {len(self.names)}")
-        if self.targets is not None and (self.targets.ndim != 2 or len(self.targets) != count):
-            raise ValueError(f"targets must be ({count}, classes), got {tuple(self.targets.shape)}")
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from monge.data.labels import check_labels
+
 
 @dataclass(frozen=True, eq=False)
 class ViewSet:
@@ -46,13 +48,9 @@ class ViewSet:
             raise ValueError(f"rows must be int64 (M,), not negative, got {rows.dtype} {tuple(rows.shape)}")
         if len(rows) and int(rows.max()) >= len(views):
             raise ValueError(f"rows must be below {len(views)}, the number of objects, got {int(rows.max())}")
-        if self.labels.dtype != torch.int64 or self.labels.shape != rows.shape:
-            found = f"{self.labels.dtype} {tuple(self.labels.shape)}"
-            raise ValueError(f"labels must be int64 ({len(rows)},), got {found}")
+        check_labels(self.labels, len(rows), self.targets, each="object")
         if self.names is not None and len(self.names) != len(rows):
             raise ValueError(f"names must be {len(rows)}, one for each object, got {len(self.names)}")
-        if self.targets is not None and (self.targets.ndim != 2 or len(self.targets) != len(rows)):
-            raise ValueError(f"targets must be ({len(rows)}, classes), got {tuple(self.targets.shape)}")
         object.__setattr__(self, "rows", rows)
 
     def __len__(self) -> int:
