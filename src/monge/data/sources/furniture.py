@@ -18,11 +18,8 @@ authors are held out.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +32,8 @@ from monge.data.formats.sniff import shown
 from monge.data.group_splits import split_by_groups
 from monge.data.sources.clients import kept_deb, unpack_deb
 from monge.data.sources.package import Package
+from monge.data.sources.reviewed import reviewed_rows
+from monge.data.sources.unpacking import plain_files
 from monge.errors import DataFormatError, MongeError
 
 FURNITURE_CLASSES = (
@@ -192,10 +191,8 @@ def split_models(
     return train, val, test
 
 
-@cache
 def _reviewed() -> tuple[dict[str, str], ...]:
-    text = resources.files(__package__).joinpath("furniture.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    return reviewed_rows("furniture.csv")
 
 
 def _take(folder: Path) -> Mapping[str, Path]:
@@ -205,12 +202,7 @@ def _take(folder: Path) -> Mapping[str, Path]:
         hint = f"or unpack {_PACKAGE} 1.8-1 elsewhere and give --data FOLDER with its five .sh3f files"
         raise MongeError(f"{_NAME}: {error}; {hint}") from None
     unpack_deb(deb, folder / "unpacked")
-    files = {name: folder / "unpacked" / _FOLDER / name for name in _HASHES}
-    for path in files.values():
-        # A link could lead out of the folder, so only plain files count.
-        if path.is_symlink() or not path.is_file():
-            raise MongeError(f"{_NAME}: {deb.name} does not hold {_FOLDER}/{path.name}")
-    return files
+    return plain_files(_NAME, deb, folder / "unpacked", _FOLDER, _HASHES)
 
 
 def _convert(files: Mapping[str, Path], into: Path) -> None:

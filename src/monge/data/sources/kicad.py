@@ -22,15 +22,13 @@ Models stand as KiCad has them, z up.
 
 from __future__ import annotations
 
-import csv
 import re
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +39,7 @@ from monge.data.group_splits import split_by_groups
 from monge.data.meshes import mesh_content
 from monge.data.sources.clients import kept_deb, stream_deb
 from monge.data.sources.package import Package
+from monge.data.sources.reviewed import reviewed_rows
 from monge.errors import DataFormatError, MongeError
 
 _NAME = "kicad"
@@ -198,10 +197,8 @@ def _opened(place: Path, changed: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(place)
 
 
-@cache
 def _listed() -> tuple[dict[str, str], ...]:
-    text = resources.files(__package__).joinpath("kicad.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    return reviewed_rows("kicad.csv")
 
 
 def _take(folder: Path) -> Mapping[str, Path]:

