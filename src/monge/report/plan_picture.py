@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from monge.report.axes import WIDTH, nice_ticks, tick_label
-from monge.report.svg import Markup, clean, join, tag
+from monge.report.svg import Markup, join, shortened, tag
 from monge.report.thumbnails import colour_image
 
-_LEFT, _TOP, _SIDE = 66.0, 34.0, 340.0
+_LEFT, _TOP, _SIDE = 90.0, 34.0, 322.0
+_LONGEST = 10  # characters of a class name
 _RAMP = 64
 _MIDDLE = {"text_anchor": "middle"}
 
@@ -119,7 +120,7 @@ def _row_blocks(groups: list[tuple[str, int]]) -> Markup:
 def _column_blocks(groups: list[tuple[str, int]]) -> Markup:
     """The same for the columns."""
     parts = []
-    room = 7.0 * max(len(clean(name, 7)) for name, _ in groups) + 6
+    room = 7.0 * max(len(shortened(name, _LONGEST)) for name, _ in groups) + 6
     every = math.ceil(len(groups) * room / _SIDE)
     for i, (name, start, middle) in enumerate(_placed(groups)):
         at = _LEFT + start
@@ -134,7 +135,7 @@ def _placed(groups: list[tuple[str, int]]) -> Iterator[tuple[str, float, float]]
     """Short name, start and middle of each block, in chart units."""
     total, start = sum(count for _, count in groups), 0
     for name, count in groups:
-        yield clean(name, 7), _SIDE * start / total, _SIDE * (start + count / 2) / total
+        yield shortened(name, _LONGEST), _SIDE * start / total, _SIDE * (start + count / 2) / total
         start += count
 
 
