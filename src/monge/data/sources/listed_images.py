@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from monge.data.examples import Examples, Splits
 from monge.data.formats.flaws import Flaws
 from monge.data.formats.picture import picture_flaw
-from monge.data.formats.sniff import shown
 from monge.data.image_files import ImageFiles, PictureCache
 from monge.data.images import ImageSet
 from monge.data.owner_splits import split_by_owner
+from monge.data.sources.left_out import tell
 from monge.data.splits import SPLIT_SEED, split_by_fraction
 from monge.errors import MongeError
 
@@ -28,7 +27,6 @@ VAL_FRACTION = 0.1
 TEST_FRACTION = 0.2
 DRAWN = f"fixed draw, seed {SPLIT_SEED}"
 _CHUNK = 256
-_LOG = logging.getLogger("monge.data")
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def listing_to_splits(
     if kept.lacks and told:
         source += f", not the complete set: {kept.lacks}"
         warnings.warn(source, UserWarning, stacklevel=4)
-    _tell(name, flaws)
+    tell(name, flaws)
     for part, places in zip(("training", "validation", "test"), kept.parts, strict=True):
         if not len(places):
             raise MongeError(f"{name}: the {part} part of {folder} is empty ({kept.split}): it has too few pictures")
@@ -199,17 +197,6 @@ def parts_at_random(strata: ArrayLike) -> tuple[Positions, ...]:
     rest, tested = split_by_fraction(values, TEST_FRACTION)
     stay, aside = split_by_fraction(values[rest], VAL_FRACTION)
     return rest[stay], rest[aside], tested
-
-
-def _tell(name: str, flaws: Flaws) -> None:
-    """One warning for all that was left out, and a line of the log for each."""
-    if told := flaws.told():
-        where = "the log of monge.data names each at level INFO"
-        warnings.warn(f"{name}: left out {', '.join(told)}; {where}", UserWarning, stacklevel=5)
-    for kind, entries in flaws.found.items():
-        for flaw in entries:
-            place = f"{shown(flaw.path)} {flaw.where}".strip()
-            _LOG.info("%s: left out of %s: %s: found %s", name, kind, place, flaw.found)
 
 
 def _without_damaged(listing: Listing, flaws: Flaws) -> Listing:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from monge.data.examples import Examples
 from monge.data.formats.flaws import Flaws
-from monge.data.formats.sniff import shown
+from monge.data.sources.left_out import tell
 from monge.data.views.cache import ViewCache
 from monge.data.views.cameras import ring_cameras
 from monge.data.views.settings import RenderSettings, Up, renderer_version
@@ -24,7 +22,6 @@ from monge.errors import MongeError
 
 Positions = NDArray[np.int64]
 Progress = Callable[[int, int], None]
-_LOG = logging.getLogger("monge.data")
 
 
 @dataclass(frozen=True)
@@ -124,19 +121,3 @@ def definition_of(name: str, parts: Sequence[Examples], split: str, flaws: Flaws
     tell(name, flaws)
     sizes = "{:,} train / {:,} val / {:,} test".format(*map(len, parts))
     return "; ".join([f"{sizes}: {split}", *(f"left out {entries}" for entries in flaws.told())])
-
-
-def tell(name: str, flaws: Flaws) -> None:
-    """One warning for all that was left out, and a line of the log for each.
-
-    Args:
-        name: Name of the data set.
-        flaws: What was left out.
-    """
-    if told := flaws.told():
-        where = "the log of monge.data names each at level INFO"
-        warnings.warn(f"{name}: left out {', '.join(told)}; {where}", UserWarning, stacklevel=5)
-    for kind, entries in flaws.found.items():
-        for flaw in entries:
-            place = f"{shown(flaw.path)} {flaw.where}".strip()
-            _LOG.info("%s: left out of %s: %s: found %s", name, kind, place, flaw.found)

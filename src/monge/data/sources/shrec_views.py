@@ -21,7 +21,8 @@ from monge.data.formats.shrec import EDITIONS, ShrecFolder, read_shrec
 from monge.data.formats.sniff import shown
 from monge.data.image_files import ImageFiles, PictureCache
 from monge.data.images import ImageSet
-from monge.data.sources.rendered import Viewing, tell, view_parts
+from monge.data.sources.left_out import tell
+from monge.data.sources.rendered import Viewing, view_parts
 from monge.data.synthetic.shape_layouts import write_fake_shrec
 from monge.data.views.settings import Up
 from monge.data.views.sources import MeshFile
