@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -70,6 +71,15 @@ def test_the_default_is_all_losses() -> None:
     from monge.train.baselines import BASELINES
 
     assert tuple(_ALL["embedding"].split(",")) == ("batchwise_ot", *BASELINES)
+
+
+def test_every_task_has_losses_of_its_own_as_default() -> None:
+    from monge.cli.compare import _ALL
+    from monge.recipes.loss_params import Task, task_of
+
+    assert set(_ALL) == set(get_args(Task))
+    for task, names in _ALL.items():
+        assert {task_of(name) for name in names.split(",")} == {task}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _ALL = {
     "embedding": "batchwise_ot,contrastive,triplet,lifted_structure,n_pairs,supcon,multi_similarity,proxy_anchor",
     "classification": "cross_entropy,label_smoothing,sord,coral,corn,squared_emd,xemd1,xemd2",
+    "cross-modal": "cross_modal_ot,inverse_ot,infonce,max_margin,"
+    "cross_modal_supcon,cross_modal_contrastive,cross_modal_triplet,cross_modal_cross_entropy",
+    "face": "otface,arcface,am_softmax,sphereface,curricularface,mv_softmax,adaface,triplet_arcface",
 }
 _PIPE_WIDTH = 160
 
