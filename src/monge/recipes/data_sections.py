@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
 
@@ -13,9 +13,11 @@ from monge.recipes.picture_data import PictureData as PictureData
 from monge.recipes.section import Section
 from monge.recipes.sketch_data import SKETCHES, SketchData
 
-TABLES = ("diamonds", "table")
+TableName = Literal["diamonds", "table"]
+TABLES: tuple[TableName, ...] = get_args(TableName)
 """Names of data that are tables."""
-SHAPES = ("furniture", "kicad", "modelnet10", "modelnet40")
+ShapeName = Literal["furniture", "kicad", "modelnet10", "modelnet40"]
+SHAPES: tuple[ShapeName, ...] = get_args(ShapeName)
 """Names of data that are 3D shapes."""
 
 _Ages = Annotated[tuple[int, int], Field(strict=False)]
@@ -64,7 +66,7 @@ class ShapeData(PictureData):
     """
 
     kind: ClassVar[str] = "shapes"
-    name: Literal["furniture", "kicad", "modelnet10", "modelnet40"]
+    name: ShapeName
     image_size: Annotated[int, Field(ge=4, le=1024)] = 64
     views: Annotated[int, Field(ge=1, le=360)] = 12
     train_views: PositiveInt | None = None
@@ -98,7 +100,7 @@ class TableData(Section):
     """
 
     kind: ClassVar[str] = "rows"
-    name: Literal["diamonds", "table"]
+    name: TableName
     source: str = "packaged"
     target: str | None = None
     levels: Annotated[tuple[str | int | float, ...], Field(strict=False)] | None = None

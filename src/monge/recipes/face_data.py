@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, NonNegativeInt
 
 from monge.recipes.picture_data import PictureData
 
-FACES = ("emoji-identity", "heads", "casia-webface", "ms1mv2", "ms1mv3", "glint360k", "faces")
+FaceName = Literal["emoji-identity", "heads", "casia-webface", "ms1mv2", "ms1mv3", "glint360k", "faces"]
+FACES: tuple[FaceName, ...] = get_args(FaceName)
 """Names of data that are identities and pairs of pictures."""
 
 
@@ -23,7 +24,7 @@ class FaceData(PictureData):
     """
 
     kind: ClassVar[str] = "faces"
-    name: Literal["emoji-identity", "heads", "casia-webface", "ms1mv2", "ms1mv3", "glint360k", "faces"]
+    name: FaceName
     image_size: Annotated[int, Field(ge=8, le=1024)] = 112
     val_identities: NonNegativeInt = 0
     pairs: str | None = None

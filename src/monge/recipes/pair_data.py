@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from monge.recipes.section import Section
 
-PAIRS = (
+PairName = Literal[
     "msrvtt",
     "msrvtt-1ka",
     "msrvtt-1kb",
@@ -18,7 +18,8 @@ PAIRS = (
     "features",
     "stamps",
     "emoji-clips",
-)
+]
+PAIRS: tuple[PairName, ...] = get_args(PairName)
 """Names of data that are captions and what they describe."""
 
 _Many = PositiveInt | Literal["mean"]
@@ -47,17 +48,7 @@ class PairData(Section):
     """
 
     kind: ClassVar[str] = "pairs"
-    name: Literal[
-        "msrvtt",
-        "msrvtt-1ka",
-        "msrvtt-1kb",
-        "didemo",
-        "charades-sta",
-        "rudder",
-        "features",
-        "stamps",
-        "emoji-clips",
-    ]
+    name: PairName
     source: str = "packaged"
     experts: dict[str, str] | None = None
     text: str | None = None

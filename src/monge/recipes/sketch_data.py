@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
 from monge.recipes.picture_data import SideSection
 from monge.recipes.section import Section
 
-SKETCHES = ("sketch-furniture", "shrec13", "shrec14")
+SketchName = Literal["sketch-furniture", "shrec13", "shrec14"]
+SKETCHES: tuple[SketchName, ...] = get_args(SketchName)
 """Names of data that are drawings and 3D shapes."""
 
 
@@ -32,7 +33,7 @@ class SketchData(Section):
     """
 
     kind: ClassVar[str] = "sketches"
-    name: Literal["sketch-furniture", "shrec13", "shrec14"]
+    name: SketchName
     source: str = "packaged"
     image_size: Annotated[int, Field(ge=4, le=1024)] = 64
     views: Annotated[int, Field(ge=1, le=360)] = 12
