@@ -47,9 +47,9 @@ def test_charts_of_an_ordered_run(run: Path) -> None:
     page = read_page(write_report(make_classification(Path(text).parent)))
     titles = [e.text for e in page.all("text", "chart-title")]
     for title in (
-        "Loss (mean over 9 records)",
-        "Cross-entropy term (mean over 9 records)",
-        "EMD term (mean over 9 records)",
+        "Loss, mean of 9",
+        "Cross-entropy term, mean of 9",
+        "EMD term, mean of 9",
         "Accuracy on validation data",
         "Absolute error on validation data",
         "Agreement of order on validation data",

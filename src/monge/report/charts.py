@@ -66,7 +66,7 @@ def _upright(text: str, value: float, x: Scale, frame: Frame) -> Markup:
     """A line from top to bottom with its text on the side that has more room."""
     at, to_left = x(value), x(value) > (frame.left + frame.right) / 2
     place = {"x": at - 6 if to_left else at + 6, "y": frame.top + 12}
-    label = tag("text", clean(text, 30), **place, text_anchor="end" if to_left else "start", class_="tick")
+    label = tag("text", clean(text, 30), **place, text_anchor="end" if to_left else "start", class_="tick above")
     return tag("g", tag("line", x1=at, x2=at, y1=frame.top, y2=frame.bottom, class_="zero"), label)
 
 

@@ -32,6 +32,7 @@ _FAMILIES = (
     ("Ratings on validation data", _PERFECT, ("srcc_mean", "plcc_mean", "srcc_std", "plcc_std")),
 )
 _COUNTS = ("queries", "skipped_queries")
+_SMOOTH = "train/lr"  # is as it is
 _MOST_CHARTS = 12
 _POINTS = 300
 
@@ -143,7 +144,7 @@ def _loss_chart(names: list[str], series: dict[str, tuple[list[float], list[floa
 
 
 def _single(name: str, steps: list[float], values: list[float]) -> Markup:
-    label, smoothed = clean(name, 34), _smoothing(len(values))
+    label, smoothed = clean(name, 34), "" if name == _SMOOTH else _smoothing(len(values))
     title, unit = label, label.split("/")[-1].replace("_", " ")
     plain = name.removeprefix("val/")
     if name in METRICS:
@@ -152,7 +153,8 @@ def _single(name: str, steps: list[float], values: list[float]) -> Markup:
         unit = metric(name).short
         # Beside the length of the smoothing a phone has no room for the long name.
         title = f"{unit if smoothed else metric(name).title} on validation data"
-    return line_chart(title + smoothed, "training step", unit, [_smoothed(label, steps, values)])
+    line = _smoothed(label, steps, values) if smoothed else Series(label, *thin(steps, values, _POINTS))
+    return line_chart(title + smoothed, "training step", unit, [line])
 
 
 def _window(count: int) -> int:
@@ -161,7 +163,7 @@ def _window(count: int) -> int:
 
 
 def _smoothing(count: int) -> str:
-    return f" (mean over {_window(count)} records)" if _window(count) > 1 else ""
+    return f", mean of {_window(count)}" if _window(count) > 1 else ""
 
 
 def _smoothed(label: str, steps: list[float], values: list[float]) -> Series:
