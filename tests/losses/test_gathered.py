@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from processes import WORLDS, found_by_processes
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.nn.parallel import DistributedDataParallel
 
 from monge.losses import BatchwiseOTLoss, CrossBatchMemory
 from monge.losses.gathered import Gathered, gather_samples
-
-SHARES = {1: (14,), 2: (9, 5), 3: (7, 0, 7)}
-WORLDS = pytest.mark.parametrize("world", SHARES)
 
 
 class Proxies(nn.Module):
@@ -79,11 +75,7 @@ def two_steps(name: str, share: slice, parallel: bool) -> dict[str, Tensor]:
     return found
 
 
-def work(rank: int, world: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
-    start = sum(SHARES[world][:rank])
-    share = slice(start, start + SHARES[world][rank])
+def work(rank: int, share: slice) -> dict:
     found = {name: two_steps(name, share, parallel=True) for name in LOSSES}
     odd = torch.full((rank, 2, 3), float(rank), dtype=torch.bfloat16)  # nothing at all from rank 0
     found["odd"] = {"bfloat16": gather_samples(odd), "bool": gather_samples(torch.ones(2 - rank % 2, dtype=torch.bool))}
@@ -91,22 +83,13 @@ def work(rank: int, world: int, folder: str) -> None:
         Gathered(build("plain"))(torch.eye(4), torch.arange(4), (torch.zeros(1), torch.zeros(1), torch.zeros(1)))
     except TypeError as error:
         found["refusal"] = str(error)
-    torch.save(found, Path(folder) / f"rank{rank}.pt")
-    distributed.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[int, list[dict]]:
     """What each process of 1, 2 and 3 found."""
-    found = {}
-    for world in SHARES:
-        folder = tmp_path_factory.mktemp(f"world{world}")
-        if world == 1:
-            work(0, 1, str(folder))
-        else:
-            multiprocessing.spawn(work, (world, str(folder)), nprocs=world)
-        found[world] = [torch.load(folder / f"rank{rank}.pt") for rank in range(world)]
-    return found
+    return found_by_processes(work, tmp_path_factory.mktemp)
 
 
 @WORLDS

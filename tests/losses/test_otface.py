@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from processes import WORLDS, found_by_processes
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from monge.losses import ArcFace, FeatureMapOTLoss, Gathered, MarginSoftmax, OTFaceLoss, feature_map_ot
 
-SHARES = {1: (14,), 2: (9, 5), 3: (7, 0, 7)}
-WORLDS = pytest.mark.parametrize("world", SHARES)
 # Plain torch, without Newton's method, stops just above these tolerances. Processes are compared with each other here.
 ANY_END = pytest.mark.filterwarnings("ignore::monge.errors.ConvergenceWarning")
 KINDS = (
@@ -101,32 +99,19 @@ def two_steps(kind: str, share: slice, parallel: bool) -> dict[str, Tensor]:
     return found
 
 
-def work(rank: int, world: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
-    start = sum(SHARES[world][:rank])
-    share = slice(start, start + SHARES[world][rank])
+def work(rank: int, share: slice) -> dict:
     found = {}
     for kind in KINDS:
         with counted() as solved:
             found[kind] = two_steps(kind, share, parallel=True)
         found[f"solved {kind}"] = sum(solved)
-    torch.save(found, Path(folder) / f"rank{rank}.pt")
-    distributed.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[int, list[dict]]:
     """What each process of 1, 2 and 3 found."""
-    found = {}
-    for world in SHARES:
-        folder = tmp_path_factory.mktemp(f"world{world}")
-        if world == 1:
-            work(0, 1, str(folder))
-        else:
-            multiprocessing.spawn(work, (world, str(folder)), nprocs=world)
-        found[world] = [torch.load(folder / f"rank{rank}.pt") for rank in range(world)]
-    return found
+    return found_by_processes(work, tmp_path_factory.mktemp)
 
 
 @ANY_END
