@@ -21,11 +21,11 @@ from monge.errors import DataFormatError, MongeError, RecipeError
 from monge.metrics import ordinal_metrics, ranked_probability_scores
 from monge.recipes import Recipe, load_recipe
 from monge.train import evaluate, fit
+from monge.train.batches import Batch
 from monge.train.building import build_task, check_data
 from monge.train.checkpoints import load_checkpoint
 from monge.train.class_measures import extreme_rows
 from monge.train.classification_task import ClassificationTask
-from monge.train.data_module import Batch
 from monge.train.loading import load_splits
 
 LEARNED = ("loss=xemd2", "loss.ground=learned", "loss.ground.head_start=2")

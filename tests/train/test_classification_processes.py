@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from conftest import ROWS
 from monge.data import load_table
 from monge.recipes import load_recipe
+from monge.train.batch_samplers import build_sampler
+from monge.train.batches import Batch
 from monge.train.building import build_task
 from monge.train.checkpoints import load_checkpoint
-from monge.train.data_module import Batch, build_sampler
 
 SETTINGS = (
     *ROWS,

@@ -22,10 +22,10 @@ from monge.metrics import retrieval
 from monge.recipes import load_recipe, smoke_recipe
 from monge.recipes.schema import TwoModalitySampler
 from monge.train import evaluate, fit
+from monge.train.batch_samplers import build_pair_sampler, build_sampler
 from monge.train.building import build_task, check_data
 from monge.train.compare import compare
 from monge.train.cross_modal_measures import check_answerable, cross_modal_metrics
-from monge.train.data_module import build_pair_sampler, build_sampler
 from monge.train.loading import load_splits
 from monge.train.pictures import pictures_of, thumbnails, views_of
 from monge.train.run_files import RunFiles

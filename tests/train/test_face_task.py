@@ -27,9 +27,10 @@ from monge.recipes.face_losses import (
 from monge.recipes.loss_params import check_loss
 from monge.report.stored_verification import load_verification
 from monge.train import fit
+from monge.train.batch_samplers import build_sampler
+from monge.train.batches import Batch
 from monge.train.building import build_task
 from monge.train.checkpoints import load_checkpoint
-from monge.train.data_module import Batch, build_sampler
 from monge.train.evaluation import evaluate
 from monge.train.face_losses import build_face_loss, needs_maps
 from monge.train.face_measures import check_verifiable, mean_metrics

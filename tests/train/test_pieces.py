@@ -20,8 +20,9 @@ from monge.recipes.schema import ConstantSchedule, CosineSchedule, ExponentialSc
 from monge.train import build_loss
 from monge.train.atomic import write_atomically
 from monge.train.baselines import BASELINES
+from monge.train.batch_samplers import build_sampler
+from monge.train.batches import Batches
 from monge.train.building import build_task
-from monge.train.data_module import Batches, build_sampler
 from monge.train.inference import _interleave, outputs_of
 from monge.train.losses import TwoBatches
 from monge.train.measures import check_measurable, reference_split

@@ -11,9 +11,10 @@ import torch
 from conftest import TINY
 from monge.data import load_images
 from monge.recipes import load_recipe
+from monge.train.batch_samplers import build_sampler
+from monge.train.batches import Batch
 from monge.train.building import build_task
 from monge.train.checkpoints import load_checkpoint
-from monge.train.data_module import Batch, build_sampler
 
 SETTINGS = (
     *TINY,

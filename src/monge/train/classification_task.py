@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from monge.data import Examples, Splits
 from monge.nn import Classifier, build_classifier
 from monge.recipes import Recipe
+from monge.train.batch_samplers import example_batches
+from monge.train.batches import Batch, EpochBatches
 from monge.train.class_losses import build_class_loss, head_of
 from monge.train.class_measures import Classes, class_metrics, store_predictions
-from monge.train.data_module import Batch, EpochBatches, example_batches
 from monge.train.ground_record import ground_of, record_ground
 from monge.train.inference import outputs_of
 from monge.train.measures import measure_vectors

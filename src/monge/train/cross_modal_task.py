@@ -18,9 +18,10 @@ from monge.nn.two_modalities_build import SIDES, TwoModalitiesConfig, build_two_
 from monge.recipes import Recipe
 from monge.recipes.cross_modal_losses import CrossModalLoss
 from monge.recipes.sketch_data import SketchData
+from monge.train.batch_samplers import build_pair_sampler
+from monge.train.batches import EpochBatches, PairBatch, PairBatches
 from monge.train.cross_modal_losses import build_cross_modal_loss
 from monge.train.cross_modal_measures import bank_of, cross_modal_metrics, store_cross_modal, store_rescored
-from monge.train.data_module import EpochBatches, PairBatch, PairBatches, build_pair_sampler
 from monge.train.inference import outputs_of
 from monge.train.pixels import DrawnViews, Pixels
 from monge.train.run_files import RunFiles

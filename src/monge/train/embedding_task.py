@@ -9,7 +9,8 @@ from torch import Tensor
 from monge.data import Examples, Splits
 from monge.nn import build_model
 from monge.recipes import Recipe
-from monge.train.data_module import Batch, EpochBatches, example_batches
+from monge.train.batch_samplers import example_batches
+from monge.train.batches import Batch, EpochBatches
 from monge.train.losses import build_loss
 from monge.train.measures import measure_test_embeddings, retrieval_metrics
 from monge.train.networks import input_shape, single_model

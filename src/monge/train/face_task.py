@@ -16,7 +16,8 @@ from monge.nn.face_build import FaceNetConfig, build_face_network
 from monge.nn.feature_maps import FaceNetwork
 from monge.recipes import Recipe, load_recipe
 from monge.recipes.face_losses import FaceLoss
-from monge.train.data_module import Batch, EpochBatches, example_batches
+from monge.train.batch_samplers import example_batches
+from monge.train.batches import Batch, EpochBatches
 from monge.train.face_losses import build_face_loss, needs_maps
 from monge.train.face_measures import Measured, maps_fit, mean_metrics, store_verification, threshold_for
 from monge.train.inference import outputs_of

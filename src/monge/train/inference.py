@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from monge.data import Examples
 
-if TYPE_CHECKING:
-    from monge.train.task import Task
-
 # Pictures at once. What a convolution reads and writes of 64 stays in the caches of a core: half the time of 500.
 _AT_ONCE, _AT_ONCE_ON_CPU = 500, 64
 
 
+class Embedder(Protocol):
+    """As much of a task as it takes to run its model."""
+
+    training: bool
+
+    @property
+    def width(self) -> int:
+        """Length of an output."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+
+    def eval(self) -> object:
+        """Evaluation mode."""
+
+    def train(self, mode: bool = True) -> object:
+        """Training mode, or evaluation mode again."""
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        """Outputs (B, D)."""
+
+
 @torch.no_grad()
 def outputs_of(
-    task: Task[Any],
+    task: Embedder,
     examples: Examples,
     *,
     forward: Callable[[Tensor], Tensor] | None = None,

@@ -15,8 +15,8 @@ from monge.data.any_splits import AnySplits
 from monge.recipes import Recipe
 from monge.recipes.data_sections import PictureData, ShapeData
 from monge.recipes.schema import OptimizerSection
+from monge.train.batches import EpochBatches
 from monge.train.checkpoints import Checkpoint
-from monge.train.data_module import EpochBatches
 from monge.train.divergence import DivergedError
 from monge.train.inference import outputs_of
 from monge.train.parameter_groups import parameter_groups
