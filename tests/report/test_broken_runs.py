@@ -108,7 +108,7 @@ def test_bad_rows_are_left_out_and_unnamed_classes_numbered(run: Path) -> None:
     tensors["test/labels"][6] = 2**40
     write_embeddings(run, tensors, ["ant"])
     page = read_page(write_report(run))
-    assert "2 items with values that are NaN or beyond 1e15 or a negative label left out" in notice(page)
+    assert "2 items of test with values that are NaN or beyond 1e15 or a negative label left out" in notice(page)
     assert page.map_data()["classes"] == ["ant", "1", "2", "3", str(2**40)]
 
 

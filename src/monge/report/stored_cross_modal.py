@@ -9,12 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monge.report.stored_tensors import are_pictures, class_names, parsed, read_tensors
+from monge.report.stored_items import MOST_ITEMS, stored_items
+from monge.report.stored_tensors import class_names, parsed, read_tensors
 from monge.report.svg import clean
-
-_LARGEST = 1e15
-MOST_ITEMS = 20_000
-"""A larger gallery is sampled, and so are more queries."""
 
 _LONGEST_TEXT = 240
 
@@ -126,46 +123,16 @@ def _side(
     side: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], problems: list[str]
 ) -> StoredSide | str:
     prefix = f"test/{side}"
-    vectors, labels = tensors.get(f"{prefix}/embeddings"), tensors.get(f"{prefix}/labels")
-    if vectors is None or labels is None:
-        return f"found no {prefix}/embeddings with {prefix}/labels in it"
-    if (
-        vectors.ndim != 2
-        or not vectors.is_floating_point()
-        or labels.shape != vectors.shape[:1]
-        or labels.is_floating_point()
-    ):
-        shapes = f"{tuple(vectors.shape)} {vectors.dtype} and {tuple(labels.shape)} {labels.dtype}"
-        return f"found {prefix}/embeddings and labels of {shapes}, expected float (N, D) and integer (N,)"
-    total = len(vectors)
-    rows = torch.arange(total)
-    if total > MOST_ITEMS:
-        rows = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:MOST_ITEMS].sort().values
-        problems.append(f"{MOST_ITEMS:,} of {total:,} items of {prefix} taken, drawn with seed 0")
-    # Indexing comes before conversion: the file is mapped into memory, and only the rows taken are then read.
-    vectors, labels = vectors[rows].float(), labels[rows].long()
-    good = (vectors.isfinite() & (vectors.abs() < _LARGEST)).all(dim=1) & (labels >= 0)
-    if not good.all():
-        problems.append(f"{int((~good).sum())} items of {prefix} with NaN, infinite or huge values left out")
-    if not good.any():
+    items = stored_items(prefix, tensors, problems)
+    if isinstance(items, str):
+        return items
+    if items.total > MOST_ITEMS:
+        problems.append(f"{MOST_ITEMS:,} of {items.total:,} items of {prefix} taken, drawn with seed 0")
+    if not len(items.vectors):
         return f"found no item of {prefix} with finite embeddings"
-    images, views = _seen(prefix, tensors, total, problems)
     name = clean(metadata.get(f"{side}_name", ""), 40) or ("query" if side == "query" else "gallery item")
-    texts = _texts(f"{side}_texts", metadata, total, problems)
-    return StoredSide(name, vectors[good], labels[good], images, views, texts, rows[good], total)
-
-
-def _seen(
-    prefix: str, tensors: Mapping[str, Tensor], total: int, problems: list[str]
-) -> tuple[Tensor | None, Tensor | None]:
-    images, views = tensors.get(f"{prefix}/images"), tensors.get(f"{prefix}/views")
-    if images is not None and not are_pictures(images, total):
-        problems.append(f"{prefix}/images of {tuple(images.shape)} {images.dtype} are not pictures, left out")
-        images = None
-    if views is not None and (views.ndim != 5 or not are_pictures(views[:, 0], total)):
-        problems.append(f"{prefix}/views of {tuple(views.shape)} {views.dtype} are not views, left out")
-        views = None
-    return images, views
+    texts = _texts(f"{side}_texts", metadata, items.total, problems)
+    return StoredSide(name, items.vectors, items.labels, items.images, items.views, texts, items.rows, items.total)
 
 
 def _texts(key: str, metadata: Mapping[str, str], total: int, problems: list[str]) -> tuple[str, ...] | None:

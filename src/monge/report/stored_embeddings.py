@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from monge.report.stored_tensors import are_pictures, class_names, read_tensors
+from monge.report.stored_items import stored_items
+from monge.report.stored_tensors import class_names, read_tensors
 from monge.report.svg import clean
-
-_LARGEST = 1e15
-MOST_ITEMS = 20_000
-"""A larger test set is sampled: distances between all its items would take minutes and tell nothing more."""
 
 
 @dataclass(frozen=True)
@@ -61,52 +57,16 @@ def load_embeddings(path: Path) -> StoredEmbeddings | str:
     stored = read_tensors(path, prefix="test/")
     if isinstance(stored, str):
         return stored
-    found = stored.tensors
-    vectors, labels = found.get("test/embeddings"), found.get("test/labels")
-    if vectors is None or labels is None:
-        return f"{path.name}: found no test/embeddings with test/labels in it"
-    if (
-        vectors.ndim != 2
-        or not vectors.is_floating_point()
-        or labels.shape != vectors.shape[:1]
-        or labels.is_floating_point()
-    ):
-        shapes = f"{tuple(vectors.shape)} {vectors.dtype} and {tuple(labels.shape)} {labels.dtype}"
-        return f"{path.name}: found test/embeddings and test/labels of {shapes}, expected float (N, D) and integer (N,)"
-    return _checked(path.name, vectors, labels, (found.get("test/images"), found.get("test/views")), stored.metadata)
-
-
-def _checked(
-    name: str,
-    vectors: Tensor,
-    labels: Tensor,
-    seen: tuple[Tensor | None, Tensor | None],
-    metadata: Mapping[str, str],
-) -> StoredEmbeddings | str:
-    total = len(vectors)
-    problems = []
-    images, views = seen
-    if views is not None and (views.ndim != 5 or not are_pictures(views[:, 0], total)):
-        problems.append(f"test/views of {tuple(views.shape)} {views.dtype} are not views, left out")
-        views = None
-    if images is not None and not are_pictures(images, total):
-        problems.append(f"test/images of {tuple(images.shape)} {images.dtype} are not pictures, left out")
-        images = None
-    rows = torch.arange(total)
-    if total > MOST_ITEMS:
-        rows = torch.randperm(total, generator=torch.Generator().manual_seed(0))[:MOST_ITEMS].sort().values
-    # Indexing comes before conversion: the file is mapped into memory, and only the sampled rows are then read.
-    vectors, labels = vectors[rows].float(), labels[rows].long()
-    # Squares of larger values leave float32; such a model has exploded.
-    good = (vectors.isfinite() & (vectors.abs() < _LARGEST)).all(dim=1) & (labels >= 0)
-    if not good.all():
-        problems.append(
-            f"{int((~good).sum())} items with values that are NaN or beyond 1e15 or a negative label left out"
-        )
-    if int(good.sum()) < 2:
-        return f"{name}: found fewer than two items with finite embeddings below 1e15"
-    present, labels = torch.unique(labels[good], return_inverse=True)
-    problem = f"{name}: " + "; ".join(problems) if problems else ""
-    source = clean(metadata.get("source", ""), 400)
-    classes = class_names(metadata.get("classes", ""), present.tolist())
-    return StoredEmbeddings(vectors[good], labels, classes, images, rows[good], total, source, problem, views)
+    problems: list[str] = []
+    items = stored_items("test", stored.tensors, problems)
+    if isinstance(items, str):
+        return f"{path.name}: {items}"
+    if len(items.vectors) < 2:
+        return f"{path.name}: found fewer than two items with finite embeddings below 1e15"
+    present, labels = torch.unique(items.labels, return_inverse=True)
+    problem = f"{path.name}: " + "; ".join(problems) if problems else ""
+    source = clean(stored.metadata.get("source", ""), 400)
+    classes = class_names(stored.metadata.get("classes", ""), present.tolist())
+    return StoredEmbeddings(
+        items.vectors, labels, classes, items.images, items.rows, items.total, source, problem, items.views
+    )
