@@ -11,13 +11,17 @@ import torch
 from fake_faces import make_face_run, scores, stored_pairs, write_pairs
 from page_reader import check_charts, read_page
 
+from monge.data.face_pairs import PairSet
+from monge.data.images import ImageSet
 from monge.metrics import calibrate, matched_regions, pair_distances, tar_at_far, verify
+from monge.metrics.telling_pairs import hardest_pairs
 from monge.report import write_report
 from monge.report.definitions import importance, metric
-from monge.report.face_cases import hardest, set_cases
+from monge.report.face_cases import set_cases
 from monge.report.face_charts import score_chart
 from monge.report.match_picture import match_picture
 from monge.report.stored_verification import StoredVerification, load_verification
+from monge.train.face_measures import Measured
 
 SECTIONS = ["numbers", "curves", "scores", "roc", "folds", "threshold", "pairs", "regions", "card"]
 
@@ -128,9 +132,41 @@ def test_a_perfect_run_shows_its_closest_calls(tmp_path: Path) -> None:
     assert "stored no feature maps" in page.section("regions").text
 
 
+def test_pictures_of_the_pairs_shown_are_enough(tmp_path: Path) -> None:
+    whole = make_face_run(tmp_path / "whole")
+    stored = load_verification(whole / "verification.safetensors")
+    assert not isinstance(stored, str)
+    tensors = stored_pairs()
+    for pairs in stored.sets:
+        images = ImageSet(tensors[f"{pairs.name}/images"], torch.zeros(len(pairs.embeddings), dtype=torch.int64))
+        told = PairSet(images, pairs.first, pairs.second, pairs.same, pairs.folds, pairs.name, "drawn")
+        measured = Measured(told, pairs.embeddings)
+        tensors[f"{pairs.name}/shown"] = measured.shown
+        for part in ("images", "maps"):
+            tensors[f"{pairs.name}/{part}"] = tensors[f"{pairs.name}/{part}"][measured.shown]
+    assert len(tensors["test/shown"]) < len(tensors["test/embeddings"])
+    part = make_face_run(tmp_path / "part", tensors)
+    pages = [write_report(run).read_text() for run in (whole, part)]
+    for section in ("pairs", "regions"):
+        start, end = (page.index(f'id="{section}"') for page in pages), "</section>"
+        first, second = (page[at : page.index(end, at)] for page, at in zip(pages, start))
+        assert first == second
+        assert "data:image" in first
+
+
+@pytest.mark.parametrize("shown", [torch.tensor([3, 1]), torch.tensor([0.5, 1.5]), torch.zeros(2, 2).long()])
+def test_pictures_of_nobody_knows_whom_are_left_out(tmp_path: Path, shown: torch.Tensor) -> None:
+    tensors = stored_pairs()
+    for part in ("images", "maps"):
+        tensors[f"test/{part}"] = tensors[f"test/{part}"][:2]
+    page = read_page(write_report(make_face_run(tmp_path, tensors | {"test/shown": shown}, ["test"])))
+    assert "data:image" not in str(page.section("pairs").text)
+    assert "stored no feature maps" in page.section("regions").text
+
+
 def test_regions_are_of_the_hardest_pairs(stored: StoredVerification) -> None:
     pairs = stored.sets[1]
-    rows = hardest(pairs, 8)
+    rows = hardest_pairs(pairs.distances, pairs.limits, pairs.same, count=8)
     assert pairs.same[rows].tolist() == [True] * 4 + [False] * 4
     genuine = pairs.distances - pairs.limits
     assert genuine[rows[:4]].tolist() == sorted(genuine[pairs.same].tolist(), reverse=True)[:4]

@@ -25,6 +25,7 @@ from monge.recipes.face_losses import (
     TripletArcFaceParams,
 )
 from monge.recipes.loss_params import check_loss
+from monge.report.face_cases import set_cases
 from monge.report.stored_verification import load_verification
 from monge.train import fit
 from monge.train.batch_samplers import build_sampler
@@ -66,8 +67,11 @@ def test_metrics_are_those_of_the_stored_pairs(face_run) -> None:
         expected = verification_metrics(pairs.distances, pairs.same, pairs.folds, protocol="exact", fars=(0.1,))
         for name in ("accuracy", "auc", "eer"):
             assert metrics[f"test/{pairs.name}/{name}"] == pytest.approx(expected[name], abs=1e-6)
-        assert len(pairs.images) == len(pairs.maps) == len(pairs.embeddings)
+        assert len(pairs.images) == len(pairs.maps) == len(pairs.shown) < len(pairs.embeddings)
         assert pairs.maps.shape[1:] == (8, 6, 6)
+        shown = [case for group in set_cases(pairs).groups for case in group.cases]
+        assert shown
+        assert all(case.first.uri and case.second.uri for case in shown)
     assert metrics["test/auc"] == pytest.approx(sum(metrics[f"test/{name}/auc"] for name in ("test", "hard")) / 2)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from monge.metrics.telling_pairs import WrongPairs, wrong_pairs
 from monge.report.gallery import Picture
 from monge.report.stored_verification import StoredPairs
 from monge.report.thumbnails import is_tiny, thumbnail
-
-_EACH = 6
+from monge.train.face_measures import CASES
 
 
 @dataclass(frozen=True)
@@ -46,37 +45,27 @@ class SetCases:
     groups: list[PairGroup]
 
 
-def set_cases(pairs: StoredPairs, each: int = _EACH) -> SetCases:
+def set_cases(pairs: StoredPairs, each: int = CASES) -> SetCases:
     """The pairs farthest past their threshold and nearest to it, of either kind; the closest calls where none is wrong.
 
     Args:
         pairs: The set.
         each: Pairs a group.
     """
-    room = pairs.distances - pairs.limits  # below 0: accepted
-    accepts, rejects = (~pairs.same & (room < 0)), (pairs.same & (room >= 0))
-    groups = _groups(pairs, room.abs(), accepts, ~pairs.same, each, ("False accepts", "impostors"))
-    groups += _groups(pairs, room.abs(), rejects, pairs.same, each, ("False rejects", "genuine pairs"))
+    told = (pairs.distances, pairs.limits, pairs.same)
+    accepts = wrong_pairs(*told, genuine=False, each=each)
+    rejects = wrong_pairs(*told, genuine=True, each=each)
     return SetCases(
         pairs.name,
-        false_accepts=int(accepts.sum()),
-        false_rejects=int(rejects.sum()),
+        false_accepts=accepts.total,
+        false_rejects=rejects.total,
         impostors=int((~pairs.same).sum()),
         genuine=int(pairs.same.sum()),
-        groups=groups,
+        groups=[
+            *_groups(pairs, accepts, "False accepts", "impostors"),
+            *_groups(pairs, rejects, "False rejects", "genuine pairs"),
+        ],
     )
-
-
-def hardest(pairs: StoredPairs, count: int) -> Tensor:
-    """Rows of the pairs whose distance speaks most strongly against the truth, half of either kind.
-
-    Args:
-        pairs: The set.
-        count: How many at most.
-    """
-    against = torch.where(pairs.same, pairs.distances - pairs.limits, pairs.limits - pairs.distances)
-    kinds = [flags.nonzero()[:, 0] for flags in (pairs.same, ~pairs.same)]
-    return torch.cat([rows[against[rows].argsort(descending=True, stable=True)][: count // 2] for rows in kinds])
 
 
 def case_of(pairs: StoredPairs, row: int) -> PairCase:
@@ -86,22 +75,14 @@ def case_of(pairs: StoredPairs, row: int) -> PairCase:
     return PairCase(first, second, same, 1 - distance / 2, 1 - limit / 2, (distance < limit) == same)
 
 
-def _groups(
-    pairs: StoredPairs, away: Tensor, wrong: Tensor, kind: Tensor, each: int, names: tuple[str, str]
-) -> list[PairGroup]:
-    title, plural = names
-    rows = wrong.nonzero()[:, 0]
-    if not len(rows):
-        rows = kind.nonzero()[:, 0]
-        nearest = rows[away[rows].argsort(stable=True)][:each]
-        return [_group(pairs, nearest, f"No {title.lower()}; the {plural} nearest to the threshold")]
-    order = rows[away[rows].argsort(descending=True, stable=True)]
-    if len(order) <= each:
-        return [_group(pairs, order, f"{title}, all of them")]
-    rest = order[each:].flip(0)[:each]
+def _groups(pairs: StoredPairs, wrong: WrongPairs, title: str, plural: str) -> list[PairGroup]:
+    if not wrong.total:
+        return [_group(pairs, wrong.right, f"No {title.lower()}; the {plural} nearest to the threshold")]
+    if not len(wrong.nearest):
+        return [_group(pairs, wrong.farthest, f"{title}, all of them")]
     return [
-        _group(pairs, order[:each], f"{title}, farthest past the threshold"),
-        _group(pairs, rest, f"{title}, nearest to the threshold"),
+        _group(pairs, wrong.farthest, f"{title}, farthest past the threshold"),
+        _group(pairs, wrong.nearest, f"{title}, nearest to the threshold"),
     ]
 
 
@@ -110,7 +91,8 @@ def _group(pairs: StoredPairs, rows: Tensor, title: str) -> PairGroup:
 
 
 def _picture(pairs: StoredPairs, row: int, name: str) -> Picture:
-    if pairs.images is None:
+    place = pairs.place(row)
+    if pairs.images is None or place is None:
         return Picture("", f"picture {row}", False)
-    image = pairs.images[row]
+    image = pairs.images[place]
     return Picture(thumbnail(image, 96), name, is_tiny(image))

@@ -12,18 +12,19 @@ import torch
 from monge.errors import DataFormatError, MongeError
 from monge.metrics.matched_regions import matched_regions
 from monge.metrics.roc import auc, equal_error_rate, tar_at_far
+from monge.metrics.telling_pairs import hardest_pairs
 from monge.metrics.thresholds import OperatingPoint, calibrate
 from monge.metrics.undefined import UndefinedMetricWarning
-from monge.report.face_cases import PairCase, case_of, hardest, set_cases
+from monge.report.face_cases import PairCase, case_of, set_cases
 from monge.report.face_charts import roc_chart, score_chart
 from monge.report.match_picture import match_picture
 from monge.report.run_folder import RunFolder
 from monge.report.stored_verification import StoredPairs, StoredVerification
 from monge.report.svg import Markup, clean
+from monge.train.face_measures import HARDEST
 
 _FARS = (0.1, 0.01, 1e-3, 1e-4)
 _MOST_SHOWN = 3
-_REGION_PAIRS = 8
 _MATCHES = 6
 _THRESHOLD_FILE = "threshold.json"
 
@@ -129,17 +130,19 @@ def _regions(sets: tuple[StoredPairs, ...]) -> list[Region] | str:
     for pairs in sets:
         if pairs.maps is None or pairs.images is None:
             continue
-        rows = hardest(pairs, _REGION_PAIRS)
-        first, second = pairs.first[rows], pairs.second[rows]
-        usable = pairs.maps[first].flatten(1).isfinite().all(1) & pairs.maps[second].flatten(1).isfinite().all(1)
-        rows, first, second = rows[usable], first[usable], second[usable]
-        if not len(rows):
+        places = []
+        for row in hardest_pairs(pairs.distances, pairs.limits, pairs.same, count=HARDEST).tolist():
+            first, second = (pairs.place(int(side[row])) for side in (pairs.first, pairs.second))
+            if first is not None and second is not None and bool(pairs.maps[[first, second]].isfinite().all()):
+                places.append((row, first, second))
+        if not places:
             continue
-        found = matched_regions(pairs.maps[first].float(), pairs.maps[second].float(), most=_MATCHES)
+        maps = [pairs.maps[[place[side] for place in places]].float() for side in (1, 2)]
+        found = matched_regions(*maps, most=_MATCHES)
         drawn = []
-        for i, row in enumerate(rows.tolist()):
+        for i, (row, one, other) in enumerate(places):
             label = f"matched regions of pair {row} of {pairs.name}"
-            chart = match_picture(label, pairs.images[first[i]], pairs.images[second[i]], found, i)
+            chart = match_picture(label, pairs.images[one], pairs.images[other], found, i)
             drawn.append(Region(chart, case_of(pairs, row)))
         return drawn
     return "the run stored no feature maps with the pictures of a set"

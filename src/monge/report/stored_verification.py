@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from monge.metrics.telling_pairs import limits_of
 from monge.metrics.verification import Verification, pair_distances, verify
 from monge.report.stored_tensors import are_pictures, parsed, read_tensors
 from monge.report.svg import clean
@@ -29,8 +30,9 @@ class StoredPairs:
         same: Whether both show the same identity, bool ``(P,)``.
         folds: Fold of each pair, int64 ``(P,)``.
         embeddings: float32 ``(N, D)``, finite.
-        images: All pictures, uint8 ``(N, C, H, W)`` mapped from disk, or ``None``.
-        maps: Feature maps ``(N, C, h, w)``, or ``None``.
+        shown: Rows of the pictures that were stored, rising, int64 ``(S,)``.
+        images: These pictures, uint8 ``(S, C, H, W)`` mapped from disk, or ``None``.
+        maps: Their feature maps ``(S, C, h, w)``, or ``None``.
     """
 
     name: str
@@ -39,6 +41,7 @@ class StoredPairs:
     same: Tensor
     folds: Tensor
     embeddings: Tensor
+    shown: Tensor
     images: Tensor | None
     maps: Tensor | None
 
@@ -65,8 +68,12 @@ class StoredPairs:
     @cached_property
     def limits(self) -> Tensor:
         """Squared distance below which each pair counts as the same, by the threshold of its fold, ``(P,)``."""
-        _, fold = torch.unique(self.folds, return_inverse=True)
-        return self.found.thresholds[fold]
+        return limits_of(self.found.thresholds, self.folds)
+
+    def place(self, row: int) -> int | None:
+        """Where a picture is among those stored, or ``None``."""
+        place = int(torch.searchsorted(self.shown, row))
+        return place if place < len(self.shown) and int(self.shown[place]) == row else None
 
 
 @dataclass(frozen=True)
@@ -130,9 +137,19 @@ def _pairs(name: str, tensors: Mapping[str, Tensor]) -> StoredPairs | str:
         others = same[fold != left_out]
         if not bool(others.any()) or bool(others.all()):
             return "found folds that leave pairs of one kind only, or none, to learn a threshold from"
+    shown = _shown(tensors.get(f"{name}/shown"), len(vectors))
     images, maps = tensors.get(f"{name}/images"), tensors.get(f"{name}/maps")
-    if images is not None and not are_pictures(images, len(vectors)):
+    if images is not None and not are_pictures(images, len(shown)):
         images = None
-    if maps is not None and (maps.ndim != 4 or len(maps) != len(vectors) or not maps.is_floating_point()):
+    if maps is not None and (maps.ndim != 4 or len(maps) != len(shown) or not maps.is_floating_point()):
         maps = None
-    return StoredPairs(clean(name, 40), first.long(), second.long(), same, folds.long(), vectors, images, maps)
+    return StoredPairs(clean(name, 40), first.long(), second.long(), same, folds.long(), vectors, shown, images, maps)
+
+
+def _shown(stored: Tensor | None, total: int) -> Tensor:
+    """Rows of the pictures stored: none where they make no sense, all where nothing says which."""
+    if stored is None:
+        return torch.arange(total)
+    if stored.ndim != 1 or stored.is_floating_point() or not bool((stored.long().diff() > 0).all()):
+        return torch.empty(0, dtype=torch.int64)
+    return stored.long()

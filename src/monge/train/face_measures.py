@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,14 +14,16 @@ from torch import Tensor
 from monge.data.face_pairs import FaceSplits, PairSet
 from monge.errors import RunError
 from monge.extras import require
+from monge.metrics.telling_pairs import hardest_pairs, limits_of, wrong_pairs
 from monge.metrics.thresholds import OperatingPoint, calibrate
-from monge.metrics.verification import pair_distances, verification_metrics
+from monge.metrics.verification import pair_distances, verification_metrics, verify
 from monge.train.atomic import write_atomically
 
 _FARS = (0.1, 1e-2, 1e-3, 1e-4)
-# What is stored of the pictures and of the maps of a set, at most.
-_BUDGET = 64 << 20
 _FOLDS = 2
+# What a report shows of a set, and therefore what is stored of its pictures: pairs of each sort of mistake, and pairs
+# with their matched regions.
+CASES, HARDEST = 6, 8
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,30 @@ class Measured:
     Attributes:
         pairs: The set.
         embeddings: Of each picture, mirrored ones added, of length 1: float32 ``(N, D)``.
-        maps: Feature maps ``(N, C, h, w)``, or ``None``.
+        maps: Feature maps of the pictures in ``shown``, ``(S, C, h, w)``; ``None``: not made.
     """
 
     pairs: PairSet
     embeddings: Tensor
     maps: Tensor | None = None
 
-    @property
+    @cached_property
     def distances(self) -> Tensor:
         """Squared distances of all pairs, float64 ``(P,)``."""
         return pair_distances(self.embeddings, self.pairs.first, self.pairs.second)
+
+    @cached_property
+    def shown(self) -> Tensor:
+        """Rows of the pictures in pairs that a report shows, rising, int64 ``(S,)``."""
+        pairs = self.pairs
+        limits = limits_of(verify(self.distances, pairs.same, pairs.folds, protocol="exact").thresholds, pairs.folds)
+        told = (self.distances, limits, pairs.same)
+        chosen = [hardest_pairs(*told, count=HARDEST)]
+        for genuine in (True, False):
+            _, *sorts = wrong_pairs(*told, genuine=genuine, each=CASES)
+            chosen += sorts
+        rows: Tensor = torch.unique(torch.cat([side[torch.cat(chosen)] for side in (pairs.first, pairs.second)]))
+        return rows
 
     def metrics(self) -> dict[str, float]:
         """Accuracy in folds, acceptance at false-accept rates that the impostors are enough for, and more, by name."""
@@ -119,24 +134,9 @@ def store_verification(file: Path, sets: Mapping[str, Measured], source: str) ->
         tensors[f"{name}/first"], tensors[f"{name}/second"] = pairs.first.clone(), pairs.second.clone()
         tensors[f"{name}/same"], tensors[f"{name}/folds"] = pairs.same.clone(), pairs.folds.clone()
         tensors[f"{name}/embeddings"] = measured.embeddings.float().contiguous()
-        pictures = len(pairs.images) * math.prod(pairs.images.shape)
-        if pictures <= _BUDGET:
-            tensors[f"{name}/images"] = pairs.images.inputs(torch.arange(len(pairs.images))).contiguous()
+        tensors[f"{name}/shown"] = measured.shown
+        tensors[f"{name}/images"] = pairs.images.inputs(measured.shown).contiguous()
         if measured.maps is not None:
             tensors[f"{name}/maps"] = measured.maps.half().contiguous()
     metadata = {"source": source, "sets": json.dumps(list(sets))}
     write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))
-
-
-def maps_fit(pictures: int, shape: tuple[int, ...]) -> bool:
-    """Whether the feature maps of so many pictures are small enough to be stored.
-
-    Args:
-        pictures: How many.
-        shape: ``(C, h, w)`` of one map.
-
-    Example:
-        >>> maps_fit(3000, (128, 8, 8)), maps_fit(12_000, (512, 7, 7))
-        (True, False)
-    """
-    return 2 * pictures * math.prod(shape) <= _BUDGET

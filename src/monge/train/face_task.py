@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast, get_args
 
 import torch
@@ -19,13 +20,15 @@ from monge.recipes.face_losses import FaceLoss
 from monge.train.batch_samplers import example_batches
 from monge.train.batches import Batch, EpochBatches
 from monge.train.face_losses import build_face_loss, needs_maps
-from monge.train.face_measures import Measured, maps_fit, mean_metrics, store_verification, threshold_for
+from monge.train.face_measures import Measured, mean_metrics, store_verification, threshold_for
 from monge.train.inference import outputs_of
 from monge.train.networks import input_shape
 from monge.train.run_files import RunFiles
 from monge.train.schedules import steps_in_epoch
 from monge.train.selection import Selection
 from monge.train.task import Task
+
+_MAPS_AT_ONCE = 64
 
 
 class FaceTask(Task[FaceSplits]):
@@ -96,23 +99,17 @@ class FaceTask(Task[FaceSplits]):
                 threshold.save(files.threshold)
         return mean_metrics({name: one.metrics() for name, one in measured.items()})
 
+    @torch.no_grad()
     def measured(self, pairs: PairSet) -> Measured:
-        """A set of pairs with the embeddings of its pictures, and with their feature maps where these are few enough.
+        """A set of pairs with the embeddings of its pictures, and feature maps of those that a report shows.
 
         Args:
             pairs: Any set.
         """
-        embeddings, maps = outputs_of(self, pairs.images), None
-        shape = self._shape_of_a_map(pairs)
-        if maps_fit(len(pairs.images), shape):
-            flat = outputs_of(self, pairs.images, forward=lambda inputs: self.maps(inputs).flatten(1))
-            maps = flat.half().reshape(-1, *shape)
-        return Measured(pairs, embeddings, maps)
-
-    @torch.no_grad()
-    def _shape_of_a_map(self, pairs: PairSet) -> tuple[int, ...]:
+        found = Measured(pairs, outputs_of(self, pairs.images))
         self.eval()
-        return tuple(self.maps(pairs.images.inputs(torch.arange(1)).to(self.device)).shape[1:])
+        parts = [pairs.images.inputs(rows).to(self.device) for rows in torch.split(found.shown, _MAPS_AT_ONCE)]
+        return replace(found, maps=torch.cat([self.maps(part).half().cpu() for part in parts]))
 
 
 def build_face_task(recipe: Recipe, splits: FaceSplits, selection: Selection) -> FaceTask:
