@@ -125,7 +125,8 @@ class ClassBalancedBatchSampler(EpochBatchSampler):
         self._members = [np.flatnonzero(values == name) for name in np.unique(values)]
         if not 1 <= classes_per_batch <= len(self._members) or samples_per_class < 1:
             found = f"{classes_per_batch} classes of {samples_per_class} samples"
-            raise ValueError(f"cannot make batches of {found} from {len(self._members)} classes")
+            most = f"classes_per_batch is at most {len(self._members)}"
+            raise ValueError(f"cannot make batches of {found} from {len(self._members)} classes: {most}")
         batch_size = classes_per_batch * samples_per_class
         steps = max(1, len(values) // batch_size) if steps_per_epoch is None else steps_per_epoch
         super().__init__(batch_size, steps, seed, rank, world_size)

@@ -28,8 +28,8 @@ class ImageData(PictureData):
 
     Attributes:
         fold: Which fold is tested, of data sets whose protocol has folds; unset: their first.
-        levels: Classes of data sets that leave them to the user: their number (aadb), or first and last age of each
-            (fg-net, utkface).
+        levels: Classes of data sets that leave them to the user: their number (aadb), first and last age of each
+            (fg-net, utkface), or their names from low to high (images), which gives them an order.
         crops: Which of its crops, of data sets that come in several (adience).
         stray: What becomes of ages that are no group (adience): ``"drop"`` or ``"map"``.
         split: Which of its splits, of data sets that have several (ava).
@@ -38,7 +38,7 @@ class ImageData(PictureData):
 
     kind: ClassVar[str] = "images"
     fold: NonNegativeInt | None = None
-    levels: int | Annotated[tuple[_Ages, ...], Field(strict=False)] | None = None
+    levels: int | Annotated[tuple[_Ages | str | int, ...], Field(strict=False)] | None = None
     crops: str | None = None
     stray: Literal["drop", "map"] | None = None
     split: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def decode_picture(path: Path, size: int, box: Box | None = None) -> Tensor:
 def picture_flaw(path: Path) -> DataFormatError | None:
     """What is wrong with a picture, found out as cheaply as can be.
 
-    A JPEG or PNG that ends as one should is taken to be whole; anything else is decoded.
+    A JPEG or PNG that begins and ends as one should is taken to be whole; anything else is decoded.
 
     Args:
         path: The file.
@@ -111,6 +112,11 @@ def picture_flaw(path: Path) -> DataFormatError | None:
         png = head == b"\x89PNG" and tail.endswith(b"IEND\xaeB`\x82")
         if not (jpeg or png):
             decode_picture(path, 8)
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", _pillow().DecompressionBombWarning)
+            with _opened(path):
+                pass
     except DataFormatError as error:
         return error
     return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,6 +62,29 @@ class Reading:
     def flaws(self) -> Flaws:
         """An empty collection of flaws, as strict as this reading."""
         return Flaws(self.strict)
+
+
+def check_options(name: str, known: Sequence[str], options: Iterable[str]) -> None:
+    """Refuses choices that a data set does not leave.
+
+    Args:
+        name: Name of the data set.
+        known: Names of its options.
+        options: Names of those that were given.
+
+    Raises:
+        MongeError: One that is not known.
+
+    Example:
+        >>> check_options("adience", ["fold", "size"], {"flod": 2})
+        Traceback (most recent call last):
+        monge.errors.MongeError: adience: unknown option 'flod'; did you mean fold?
+    """
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise MongeError(f"{name}: unknown option {option!r}; {hint}")
 
 
 @dataclass(frozen=True)

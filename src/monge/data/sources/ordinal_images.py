@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,7 +12,7 @@ from monge.data.cache import workspace
 from monge.data.examples import Splits
 from monge.data.formats.sniff import shown
 from monge.data.sources.aesthetics import list_aadb, list_ava
-from monge.data.sources.listed_images import Listing, Reading, into_memory, listing_to_splits
+from monge.data.sources.listed_images import Listing, Reading, check_options, into_memory, listing_to_splits
 from monge.data.sources.ordinal_faces import list_adience, list_fgnet, list_images_of_groups, list_utkface
 from monge.data.synthetic.ordinal_layouts import (
     write_fake_aadb,
@@ -23,7 +22,6 @@ from monge.data.synthetic.ordinal_layouts import (
     write_fake_images_of_groups,
     write_fake_utkface,
 )
-from monge.errors import MongeError
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def load_ordinal_images(name: str, data: str, options: Mapping[str, Any]) -> Spl
         ((3, 32, 32), '60-100', (1.0, 5.0, 10.0))
     """
     source = ORDINAL_IMAGES[name]
-    _check_options(name, source, options)
+    check_options(name, source.options, options)
     reading = Reading(**{field.name: options[field.name] for field in fields(Reading) if field.name in options})
     own = {option: value for option, value in options.items() if not hasattr(reading, option)}
     flaws = reading.flaws()
@@ -94,11 +92,3 @@ def load_ordinal_images(name: str, data: str, options: Mapping[str, Any]) -> Spl
         splits = listing_to_splits(name, source.listed(work, flaws, **own), reading, flaws, "drawings", told=False)
         told = f"synthetic: drawings in the layout of {name}, read by the same reader; not a published data set"
         return into_memory(splits, told)
-
-
-def _check_options(name: str, source: OrdinalImages, options: Mapping[str, Any]) -> None:
-    for option in options:
-        if option not in source.options:
-            near = difflib.get_close_matches(option, source.options, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(source.options)}"
-            raise MongeError(f"{name}: unknown option {option!r}; {hint}")

@@ -25,6 +25,7 @@ from monge.data.sources.minilm import MINILM
 from monge.data.sources.mnist_digits import IMAGES, LABELS, MNIST_DIGITS, SPLIT_COUNTS
 from monge.data.sources.official import DIGITS, load_cifar_folder, load_idx_folder
 from monge.data.sources.ordinal_images import ORDINAL_IMAGES, load_ordinal_images
+from monge.data.sources.own_images import OWN_IMAGE_OPTIONS, OWN_IMAGES, load_own_images
 from monge.data.sources.package import Package, Progress
 from monge.data.sources.package_group import PackageGroup
 from monge.data.sources.pair_sources import PAIR_SOURCES
@@ -95,6 +96,14 @@ _SOURCES = {
             size="CSV up to 512 MiB, Parquet up to 2 GiB unpacked",
             licence="its owner's",
             how="--data FILE (CSV or Parquet), or --data FOLDER with train, test and perhaps val files",
+        ),
+        Source(
+            name="images",
+            title="pictures of one's own, a folder for each class",
+            kinds=("path", "synthetic"),
+            size="as many as there are; read from disk when they are wanted",
+            licence="their owner's",
+            how="--data FOLDER with <class>/<picture>, or the same in train/, test/ and perhaps val/",
         ),
         Source(
             name="adience",
@@ -304,7 +313,9 @@ def load_images(name: str, data: str = "packaged", **options: Any) -> Splits:
         raise MongeError(f"{name} {_NOT_IMAGES[name]}")
     if name in ORDINAL_IMAGES and data != "packaged":
         return load_ordinal_images(name, data, options)
-    if options and name not in ORDINAL_IMAGES:
+    if name == OWN_IMAGES and data != "packaged":
+        return load_own_images(data, options)
+    if options and name not in (*ORDINAL_IMAGES, OWN_IMAGES):
         raise MongeError(f"{name} takes no options, found {', '.join(options)}")
     if name == "quality":
         return degraded_splits(load_images("fashion-mnist", data), whole=data == "synthetic")
@@ -339,6 +350,8 @@ def options_of(name: str) -> tuple[str, ...]:
         (('fold', 'crops', 'stray', 'size', 'strict', 'cache_bytes'), ())
     """
     source = _source(name)
+    if source.name == OWN_IMAGES:
+        return OWN_IMAGE_OPTIONS
     return ORDINAL_IMAGES[source.name].options if source.name in ORDINAL_IMAGES else ()
 
 

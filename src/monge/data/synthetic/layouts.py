@@ -1,4 +1,4 @@
-"""Writes drawn digits in the official layouts of MNIST and CIFAR, so that every reader can be tested without them."""
+"""Writes drawn digits in the official layouts of MNIST and CIFAR and by class, so that readers can be tested."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from monge.data.formats.cifar_files import LAYOUTS
 from monge.data.formats.idx import write_idx
 from monge.data.synthetic.digits import draw_digits
+from monge.data.synthetic.face_layouts import encoded
 from monge.data.synthetic.python2_pickle import Plain, python2_pickle
 
 
@@ -78,6 +79,28 @@ def write_fake_cifar100(folder: str | Path, *, edition: str, train: int = 400, t
         ['meta', 'test', 'train']
     """
     _write_cifar(Path(folder), 100, edition, train, test, seed)
+
+
+def write_fake_class_folders(folder: str | Path, *, classes: int = 6, each: int = 20, seed: int = 0) -> None:
+    """Writes drawn digits in colour, a folder for each class.
+
+    Args:
+        folder: Made if it is not there.
+        classes: At most 10.
+        each: Pictures of each.
+        seed: Of the drawings.
+
+    Example:
+        >>> import tempfile
+        >>> write_fake_class_folders(folder := Path(tempfile.mkdtemp()), classes=2, each=3)
+        >>> sorted(path.name for path in (folder / "digit 1").iterdir())
+        ['0.png', '1.png', '2.png']
+    """
+    for digit in range(classes):
+        place = Path(folder) / f"digit {digit}"
+        place.mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(draw_digits([digit] * each, size=32, channels=3, seed=seed + digit)):
+            (place / f"{number}.png").write_bytes(encoded(picture, "PNG"))
 
 
 def _write_cifar(folder: Path, classes: int, edition: str, train: int, test: int, seed: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from monge.data.formats.class_folders import PART_NAMES
 from monge.data.formats.csv_table import read_csv_table
 from monge.data.formats.parquet_table import PARQUET_MAGIC, read_parquet_table
 from monge.data.formats.sniff import names_in, open_data, shown
@@ -12,7 +13,6 @@ from monge.data.formats.table import Table, names_in_words, nearest_name
 from monge.errors import DataFormatError
 
 _ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq")
-_PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
 def read_table(path: str | Path) -> Table:
@@ -59,7 +59,7 @@ def part_files(folder: Path) -> tuple[Path, Path | None, Path]:
         >>> [path and path.name for path in part_files(folder)]
         ['train.csv', None, 'test.csv']
     """
-    train, val, test = (_part_file(folder, part) for part in _PARTS)
+    train, val, test = (_part_file(folder, part) for part in PART_NAMES)
     for part, file in (("train", train), ("test", test)):
         if file is None:
             held = names_in_words(shown(name) for name in names_in(folder)) or "nothing"
@@ -73,7 +73,7 @@ def part_files(folder: Path) -> tuple[Path, Path | None, Path]:
 def _part_file(folder: Path, part: str) -> Path | None:
     """The file of one part, if there is one."""
     paths = [folder / name for name in names_in(folder)]
-    found = [path for path in paths if path.stem.lower() in _PARTS[part] and path.suffix.lower() in _ENDINGS]
+    found = [path for path in paths if path.stem.lower() in PART_NAMES[part] and path.suffix.lower() in _ENDINGS]
     if len(found) > 1:
         names = names_in_words(shown(path.name) for path in found)
         raise DataFormatError(
