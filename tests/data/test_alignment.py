@@ -97,7 +97,7 @@ def test_landmarks_of_tilted_faces_come_to_lie_on_the_template() -> None:
 
 
 def test_a_folder_with_landmarks_is_aligned(tmp_path: Path) -> None:
-    names = [f"P{number}" for number in range(8)]
+    names = [f"P{number}" for number in range(10)]
     drawn = write_fake_identities(
         tmp_path, names, each=3, size=96, form="{name}_{number}.png", landmarks=True, roll=0.7
     )

@@ -129,11 +129,37 @@ def test_people_of_one_s_own_are_parted(tmp_path: Path) -> None:
     names = [f"P{number:02d}" for number in range(20)]
     write_fake_identities(tmp_path / "lfw" / "lfw", names, each=3, size=16)
     splits = load_faces("faces", str(tmp_path / "lfw"), size=16)
-    assert len(splits.classes) == 14
+    assert len(splits.classes) == 12
     tested = {names[label] for label in splits.test["test"].images.labels.tolist()}
     chosen = {names[label] for label in splits.val.images.labels.tolist()}
-    assert (len(tested), len(chosen)) == (4, 2)
+    assert (len(tested), len(chosen)) == (4, 4)
     assert not tested & chosen | tested & set(splits.classes) | chosen & set(splits.classes)
+
+
+def test_ten_people_are_enough_for_two_folds_of_each_set_of_pairs(tmp_path: Path) -> None:
+    names = [f"P{number:02d}" for number in range(10)]
+    write_fake_identities(tmp_path, names, each=3, size=16)
+    splits = load_faces("faces", str(tmp_path), size=16)
+    assert len(splits.classes) == 2
+    for pairs in (splits.val, splits.test["test"]):
+        assert {(int(fold), bool(same)) for fold, same in zip(pairs.folds, pairs.same)} == {
+            (fold, same) for fold in (0, 1) for same in (False, True)
+        }
+    shutil.rmtree(tmp_path / "P03")
+    with pytest.raises(
+        MongeError, match=r"found 9 people .* at least 2 to learn from, 4 to choose by and 4 to test"
+    ):
+        load_faces("faces", str(tmp_path), size=16)
+
+
+def test_a_damaged_picture_is_told_before_anything_is_learned(tmp_path: Path) -> None:
+    write_fake_identities(tmp_path, [f"P{number:02d}" for number in range(10)], each=3, size=16)
+    picture = tmp_path / "P04/P04_0002.jpg"
+    picture.write_bytes(picture.read_bytes()[:100])
+    with pytest.raises(
+        DataFormatError, match=r"P04_0002\.jpg: found (a damaged|no) picture"
+    ):
+        load_faces("faces", str(tmp_path), size=16)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from monge.data.examples import Examples
 from monge.data.face_pairs import FaceSplits, PairSet
 from monge.data.formats.identity_folders import LANDMARKS, IdentityFolders, read_identity_folders, read_landmarks
 from monge.data.formats.pairs_txt import read_pairs_txt, resolve_pictures
+from monge.data.formats.picture import picture_flaw
 from monge.data.formats.sniff import shown
 from monge.data.image_files import ImageFiles, PictureCache
 from monge.data.pair_draws import draw_pairs
@@ -23,10 +24,12 @@ _FOLDS = 10
 _PER_FOLD = 300
 _SHARES = {"val": 0.1, "test": 0.2}
 _FEWEST = 2
+# Two folds, each with a genuine pair and impostors.
+_PAIRED = 4
 
 
 def load_own_faces(folder: Path, *, size: int, pairs: str | Path | None = None, cache_bytes: int = 0) -> FaceSplits:
-    """Loads a folder of people; identities are parted, never the pictures of one.
+    """Loads a folder of people; identities are parted, never the pictures of one, and every file is looked at first.
 
     Without a list of pairs 20 % of the identities are for the test and 10 % for validation, and their pairs are drawn.
     With one, the people of its pairs are for the test, and nobody else is.
@@ -40,31 +43,33 @@ def load_own_faces(folder: Path, *, size: int, pairs: str | Path | None = None, 
         cache_bytes: Memory for decoded pictures.
 
     Raises:
-        DataFormatError: Not such a folder or list.
+        DataFormatError: Not such a folder or list, or a picture that is damaged.
         MongeError: Too few people to be parted.
     """
     faces = read_identity_folders(folder)
+    for path in faces.paths:
+        if (error := picture_flaw(path)) is not None:
+            raise error
     images = _images(faces, folder, size, cache_bytes)
     told = f"faces of one's own, read from {shown(folder)}"
     listed = None if pairs is None else _listed_pairs(folder, faces, images, pairs, told)
     people = np.random.RandomState(SPLIT_SEED).permutation(_with_several(faces))
     if listed is None:
-        count = max(_FEWEST, round(_SHARES["test"] * len(people)))
+        count = max(_PAIRED, round(_SHARES["test"] * len(people)))
         testers, people = people[:count], people[count:]
-        test = _drawn_pairs(images, testers, "test", told)
     else:
         testers = np.unique(images.labels[torch.cat([listed.first, listed.second])].numpy())
         people = people[~np.isin(people, testers)]
-        test = listed
-    choosers = people[: max(_FEWEST, round(_SHARES["val"] * len(people)))]
+    choosers = people[: max(_PAIRED, round(_SHARES["val"] * len(people)))]
     learners = np.setdiff1d(np.arange(len(faces.people)), np.concatenate([testers, choosers]))
-    if len(people) - len(choosers) < _FEWEST or len(choosers) < _FEWEST:
+    if len(people) - len(choosers) < _FEWEST or len(choosers) < _PAIRED:
         left = "" if pairs is None else f" and no place in {shown(Path(pairs).name)}"
         found = f"{len(people) + (0 if pairs is not None else len(testers))} people with two pictures or more{left}"
-        expected = (
-            f"at least {2 * _FEWEST if pairs is not None else 3 * _FEWEST}, to learn from, choose by and test with"
+        expected = f"at least {_FEWEST} to learn from, {_PAIRED} to choose by" + (
+            f" and {_PAIRED} to test with" if pairs is None else ""
         )
         raise MongeError(f"{shown(folder)}: found {found}, expected {expected}")
+    test = _drawn_pairs(images, testers, "test", told) if listed is None else listed
     val = _drawn_pairs(images, choosers, "val", told)
     train, classes = _learned(images, learners, faces)
     how = (
