@@ -146,9 +146,7 @@ def test_ten_people_are_enough_for_two_folds_of_each_set_of_pairs(tmp_path: Path
             (fold, same) for fold in (0, 1) for same in (False, True)
         }
     shutil.rmtree(tmp_path / "P03")
-    with pytest.raises(
-        MongeError, match=r"found 9 people .* at least 2 to learn from, 4 to choose by and 4 to test"
-    ):
+    with pytest.raises(MongeError, match=r"found 9 people .* at least 2 to learn from, 4 to choose by and 4 to test"):
         load_faces("faces", str(tmp_path), size=16)
 
 
@@ -156,9 +154,7 @@ def test_a_damaged_picture_is_told_before_anything_is_learned(tmp_path: Path) ->
     write_fake_identities(tmp_path, [f"P{number:02d}" for number in range(10)], each=3, size=16)
     picture = tmp_path / "P04/P04_0002.jpg"
     picture.write_bytes(picture.read_bytes()[:100])
-    with pytest.raises(
-        DataFormatError, match=r"P04_0002\.jpg: found (a damaged|no) picture"
-    ):
+    with pytest.raises(DataFormatError, match=r"P04_0002\.jpg: found (a damaged|no) picture"):
         load_faces("faces", str(tmp_path), size=16)
 
 

@@ -78,7 +78,7 @@ def test_what_pythons_writer_writes_is_read_back(
         (b"\x1f\x8bxxx", "byte 0: found a gzip file"),
         ("a,b\n1,2\n".encode("utf-16"), "byte 0: found UTF-16 text, expected UTF-8"),
         (b"a,b\n1,2\n3,\x004\n", "line 3: found a NUL byte"),
-        (b"a,b\r\n1,2\r\ncaf\xe9,4\r\n", "line 3: found byte 0xe9, which is not UTF-8,"),
+        (b"a,b\r\n1,2\r\ncaf\xe9,4\r\n", "line 3: found byte 0xe9, which is not UTF-8, expected UTF-8 text"),
         (b"\xef\xbb\xbfa,b\n1,\xff\n", "line 2: found byte 0xff"),
         ("a,b\n1,2\n3\n", "line 3: found 1 field, expected 2 as in the header ('b' is the first without one)"),
         ("a,b\n1,2\n\n3,4,5\n", "line 4: found 3 fields, expected 2 as in the header ('5' is one too many"),

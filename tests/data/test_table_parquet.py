@@ -76,6 +76,17 @@ def test_columns_with_no_place_in_a_table(columns: dict[str, Any], said: str, tm
     assert str(caught.value).startswith(f"{path}: {said}")
 
 
+def test_names_of_rows_by_pandas_are_no_column(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"size": [3.0, 1.0, 2.0], "grade": ["a", "b", "a"]}, index=[17, 4, 9])
+    frame.to_parquet(tmp_path / "rows.parquet")
+    assert "__index_level_0__" in parquet.read_schema(tmp_path / "rows.parquet").names
+    assert list(read_parquet_table(tmp_path / "rows.parquet").columns) == ["size", "grade"]
+    frame[[]].to_parquet(tmp_path / "none.parquet")
+    with pytest.raises(DataFormatError, match="found no columns"):
+        read_parquet_table(tmp_path / "none.parquet")
+
+
 def test_repeated_names_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)

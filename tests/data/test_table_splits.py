@@ -210,7 +210,8 @@ def test_targets_without_a_value_or_with_one_value(tmp_path: Path) -> None:
 
 
 def test_missing_words_can_be_levels_when_they_are_given(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x,risk\n" + "1,NA\n5,low\n3,high\n" * 10)
+    rows = "".join(f"{n},NA\n{n + 40},low\n{n + 20},high\n" for n in range(10))
+    (tmp_path / "a.csv").write_text("x,risk\n" + rows)
     splits = load_table("table", str(tmp_path / "a.csv"), target="risk", levels=["NA", "low", "high"])
     assert splits.train.labels.bincount().tolist() == [7, 7, 7]
 
@@ -239,10 +240,27 @@ def test_what_looks_wrong_is_warned_about(tmp_path: Path) -> None:
         own(tmp_path / "a.csv", drop=["id", "notes"])
 
 
+def test_columns_of_names_and_rows_that_repeat_are_warned_about(tmp_path: Path) -> None:
+    lines = [f"{n % 20},stone {n},{GRADES[n % 3]}" for n in range(120)]
+    (tmp_path / "a.csv").write_text("\n".join(["size,name,grade", *lines]))
+    with pytest.warns(UserWarning, match="different texts") as caught:
+        own(tmp_path / "a.csv")
+    assert [str(warning.message) for warning in caught] == [
+        "a.csv: column 'name' has 120 different texts in 120 rows: if they are names or dates, leave it out with drop"
+    ]
+    with pytest.warns(UserWarning, match=r"^a.csv: 21 of 24 test rows are in the training part too, class and all: if"):
+        own(tmp_path / "a.csv", drop=["name"])
+    (tmp_path / "a.csv").write_text("\n".join(["size,name,grade", *lines[:60]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own(tmp_path / "a.csv", drop=["name"])
+
+
 def test_kinds_can_be_given(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("zip,grade\n" + "1000,low\n2000,mid\n3000,high\n" * 20)
-    assert own(tmp_path / "a.csv").train.shape == (1,)
-    assert own(tmp_path / "a.csv", kinds={"zip": "categorical"}).train.shape == (3,)
+    rows = "".join(f"1000,{n},low\n2000,{n},mid\n3000,{n},high\n" for n in range(0, 40, 2))
+    (tmp_path / "a.csv").write_text("zip,size,grade\n" + rows)
+    assert own(tmp_path / "a.csv").train.shape == (2,)
+    assert own(tmp_path / "a.csv", kinds={"zip": "categorical"}).train.shape == (4,)
 
 
 def test_names_and_sources_that_are_not_there() -> None:

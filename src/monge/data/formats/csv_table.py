@@ -85,7 +85,7 @@ def _content(path: Path, max_bytes: int) -> bytes:
     except UnicodeDecodeError as error:
         # With a byte order mark the positions are counted after it.
         place = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
-        found = f"byte 0x{content[place]:02x}, which is not UTF-8,"
+        found = f"byte 0x{content[place]:02x}, which is not UTF-8"
         raise DataFormatError(
             path, f"line {_line_of(content, place)}", found, "UTF-8 text", "save the file as UTF-8"
         ) from None

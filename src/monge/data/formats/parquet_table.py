@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ MAX_BYTES = 2 << 30
 # A column of one repeated value takes no room in the file, so bytes alone do not bound the memory.
 MAX_CELLS = 200_000_000
 _EXPECTED = "a Parquet table"
+# Where pandas writes the names of rows; it does not count them among the columns, and they are often row numbers.
+_ROW_NAMES = re.compile(r"__index_level_\d+__")
 
 
 def read_parquet_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Table:
-    """Reads a Parquet file: numbers as numbers; text, truth values and dates as text.
+    """Reads a Parquet file: numbers as numbers; text, truth values and dates as text; pandas' names of rows not at all.
 
     Args:
         path: The file.
@@ -39,7 +42,8 @@ def read_parquet_table(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Table
             _check_columns(path, file.schema_arrow, arrow.types)
             _check_size(path, file.metadata, max_bytes)
             content = file.read()
-            columns = {name: _column(content[name], arrow) for name in content.column_names}
+            names = [name for name in content.column_names if not _ROW_NAMES.fullmatch(name)]
+            columns = {name: _column(content[name], arrow) for name in names}
         except (arrow.ArrowException, OSError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DataFormatError(path, "", reason, "a whole Parquet file", "fetch or write it again") from None
@@ -52,7 +56,7 @@ def _check_columns(path: Path, schema: Any, types: Any) -> None:
         types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_string, types.is_large_string,
         types.is_temporal, types.is_null,
     )  # fmt: skip
-    if not len(schema):
+    if all(_ROW_NAMES.fullmatch(name) for name in schema.names):
         raise DataFormatError(path, "", "no columns", _EXPECTED)
     for number, field in enumerate(schema, start=1):
         if not field.name.strip():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from monge.data.formats.sniff import shown
 from monge.data.formats.table import Table, names_in_words
 from monge.data.splits import SPLIT_SEED, split_by_fraction
 from monge.data.tables.classes import Level, TargetClasses, classes_of
-from monge.data.tables.encoding import TableEncoding
+from monge.data.tables.encoding import MAX_LEVELS, TableEncoding
 from monge.data.tables.files import check_same_columns, part_files, read_table, require_columns
-from monge.data.tables.kinds import Kind, kind_of, numbers_of
+from monge.data.tables.kinds import Kind, kind_of, numbers_of, texts_of
 from monge.data.tables.table_set import TableSet
 from monge.errors import DataFormatError, MongeError
 
@@ -88,19 +88,24 @@ def load_own_table(path: str | Path, options: TableOptions, source: str = "own t
     place = Path(path).expanduser()
     if not place.is_dir():
         table = read_table(place)
-        return split_table(table, options, f"{source}: {shown(place)}, {table.form}, {len(table):,} rows")
+        kinds, classes = _columns_and_classes([table], options)
+        parts, how = _drawn(table, classes, options)
+        _warn_of_copies(parts, [*kinds, options.target])
+        told = f"{source}: {shown(place)}, {table.form}, {len(table):,} rows"
+        return _splits(parts, kinds, classes, options, told, how)
     files = part_files(place)
     tables = [read_table(file) for file in files if file is not None]
     check_same_columns(tables)
     kinds, classes = _columns_and_classes(tables, options)
     labels = [classes.labels(table, options.target) for table in tables]
-    parts: list[Part] = [(table, np.arange(len(table))) for table in tables]
+    parts = [(table, np.arange(len(table))) for table in tables]
     how = "the files of the folder"
     if files[1] is None:
         stay, aside = split_by_fraction(labels[0], _VAL_OF_TRAIN, seed=options.split_seed)
         parts = [(tables[0], stay), (tables[0], aside), parts[1]]
         how += f"; val is 10 % of every class of {files[0].name} (fixed draw, seed {options.split_seed})"
     names = ", ".join(file.name for file in files if file is not None)
+    _warn_of_copies(parts, [*kinds, options.target])
     return _splits(parts, kinds, classes, options, f"{source}: {names} of {shown(place)}", how)
 
 
@@ -116,14 +121,19 @@ def split_table(table: Table, options: TableOptions, source: str) -> Splits:
         DataFormatError: The table does not have what the options name, or too few rows.
     """
     kinds, classes = _columns_and_classes([table], options)
+    parts, how = _drawn(table, classes, options)
+    return _splits(parts, kinds, classes, options, source, how)
+
+
+def _drawn(table: Table, classes: TargetClasses, options: TableOptions) -> tuple[list[Part], str]:
+    """Training, validation and test rows of one table, and how they were drawn."""
     labels = classes.labels(table, options.target)
     _, val_share, test_share = options.split
     rest, test = split_by_fraction(labels, test_share, seed=options.split_seed)
     stay, aside = split_by_fraction(labels[rest], val_share / (1 - test_share), seed=options.split_seed)
     shares = "/".join(f"{100 * share:g}" for share in options.split)
     how = f"{shares} % of every class (fixed draw, seed {options.split_seed})"
-    parts: list[Part] = [(table, rest[stay]), (table, rest[aside]), (table, test)]
-    return _splits(parts, kinds, classes, options, source, how)
+    return [(table, rest[stay]), (table, rest[aside]), (table, test)], how
 
 
 def _columns_and_classes(tables: Sequence[Table], options: TableOptions) -> tuple[dict[str, Kind], TargetClasses]:
@@ -147,6 +157,7 @@ def _columns_and_classes(tables: Sequence[Table], options: TableOptions) -> tupl
     if not kinds:
         raise DataFormatError(first.path, "", f"no column beside {options.target!r}", "at least one with features")
     _warn_of_row_numbers(first, kinds)
+    _warn_of_names(first, kinds)
     return kinds, classes_of(tables, options.target, options.levels, ordered=options.ordered)
 
 
@@ -157,6 +168,31 @@ def _warn_of_row_numbers(table: Table, kinds: Mapping[str, Kind]) -> None:
         if (np.diff(numbers) == 1).all():
             told = f"{table.path.name}: column {name!r} counts the rows: if it measures nothing, leave it out with drop"
             warnings.warn(told, UserWarning, stacklevel=6)
+
+
+def _warn_of_names(table: Table, kinds: Mapping[str, Kind]) -> None:
+    """A column of texts that hardly repeat, such as names and dates, says nothing of other rows."""
+    for name, kind in kinds.items():
+        distinct = len(texts_of(table, name).values) if kind == "categorical" else 0
+        if distinct > max(MAX_LEVELS, len(table) // 2):
+            told = f"column {name!r} has {distinct:,} different texts in {len(table):,} rows"
+            hint = "if they are names or dates, leave it out with drop"
+            warnings.warn(f"{table.path.name}: {told}: {hint}", UserWarning, stacklevel=6)
+
+
+def _warn_of_copies(parts: Sequence[Part], columns: Sequence[str]) -> None:
+    """A test row that training has too is known by heart."""
+
+    def cells(part: Part) -> Iterator[tuple[str, ...]]:
+        table, rows = part
+        texts = [texts_of(table, name) for name in columns]
+        return zip(*(np.array(column.values, object)[column.codes[rows]] for column in texts), strict=True)
+
+    train, _, test = parts
+    known = set(cells(train))
+    if copies := sum(row in known for row in cells(test)):
+        told = f"{copies:,} of {len(test[1]):,} test rows are in the training part too, class and all"
+        warnings.warn(f"{test[0].path.name}: {told}: if they are copies, remove them", UserWarning, stacklevel=4)
 
 
 def _splits(
