@@ -137,6 +137,6 @@ def store_verification(file: Path, sets: Mapping[str, Measured], source: str) ->
         tensors[f"{name}/shown"] = measured.shown
         tensors[f"{name}/images"] = pairs.images.inputs(measured.shown).contiguous()
         if measured.maps is not None:
-            tensors[f"{name}/maps"] = measured.maps.half().contiguous()
+            tensors[f"{name}/maps"] = measured.maps.contiguous()
     metadata = {"source": source, "sets": json.dumps(list(sets))}
     write_atomically(file, lambda part: safetensors.save_file(tensors, part, metadata=metadata))

@@ -109,7 +109,7 @@ class FaceTask(Task[FaceSplits]):
         found = Measured(pairs, outputs_of(self, pairs.images))
         self.eval()
         parts = [pairs.images.inputs(rows).to(self.device) for rows in torch.split(found.shown, _MAPS_AT_ONCE)]
-        return replace(found, maps=torch.cat([self.maps(part).half().cpu() for part in parts]))
+        return replace(found, maps=torch.cat([self.maps(part).float().cpu() for part in parts]))
 
 
 def build_face_task(recipe: Recipe, splits: FaceSplits, selection: Selection) -> FaceTask:
