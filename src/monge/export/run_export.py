@@ -81,6 +81,7 @@ def export_run(
     checkpoint = load_checkpoint(files.best if files.best.is_file() else files.last)
     with own_torch_state(recipe.train.threads):
         splits: Any = load_splits(recipe, progress=progress)
+        files.check_same_classes(splits)
         task: Any = build_task(recipe, splits)
         try:
             task.model.load_state_dict(checkpoint["model"])

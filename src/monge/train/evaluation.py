@@ -6,6 +6,7 @@ import json
 import warnings
 from pathlib import Path
 
+from monge.data import Splits
 from monge.errors import RunError
 from monge.recipes import load_recipe
 from monge.recipes.data_sections import TableData
@@ -34,7 +35,8 @@ def evaluate(
         Metrics named ``test/...``.
 
     Raises:
-        RunError: No run or no checkpoint there, or a checkpoint that does not fit its recipe.
+        RunError: No run or no checkpoint there, a checkpoint that does not fit its recipe, or, of a classification
+            run, data with other classes.
     """
     files = RunFiles(Path(run))
     if not files.recipe.is_file():
@@ -54,9 +56,11 @@ def evaluate(
         splits = load_splits(recipe, progress=progress)
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
+        files.check_same_classes(splits)
         task = build_task(recipe, splits)
         try:
             task.model.load_state_dict(checkpoint["model"])
         except RuntimeError as error:
-            raise RunError(f"{files.folder}: the checkpoint does not fit recipe.yaml and these data") from error
+            shape = f" (inputs of {' x '.join(map(str, splits.train.shape))})" if isinstance(splits, Splits) else ""
+            raise RunError(f"{files.folder}: the checkpoint does not fit recipe.yaml and these data{shape}") from error
         return task.to(where).run_test(splits, files)

@@ -8,6 +8,7 @@ import platform
 import shlex
 import shutil
 import sys
+import warnings
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -153,6 +154,41 @@ class RunFiles:
                 f"settings ({self.resume_command()}) or start another run"
             )
 
+    def check_same_classes(self, splits: AnySplits) -> None:
+        """Refuses data whose classes are not those that the network of a classification run tells apart.
+
+        Args:
+            splits: The data it is to be used on.
+
+        Raises:
+            RunError: Other classes, or the same in another order.
+        """
+        learned = self.read_environment().get("data", {}).get("classes")
+        if learned is None or learned == list(splits.classes):
+            return
+        found, expected = (", ".join(map(str, names)) for names in (splits.classes, learned))
+        raise RunError(
+            f"{self.folder}: found the classes {found} in these data, expected {expected}, which the run has learned, "
+            "in this order"
+        )
+
+    def check_same_data(self, splits: AnySplits) -> None:
+        """Warns where a run goes on with data that have changed since it began.
+
+        Args:
+            splits: The data it is to go on with.
+
+        Warns:
+            UserWarning: Other data, or other parts of them.
+        """
+        before = self.read_environment().get("data", {}).get("definition", splits.definition)
+        if before != splits.definition:
+            warnings.warn(
+                f"{self.folder}: the data have changed since the run began ({before}): its result is that of neither",
+                UserWarning,
+                stacklevel=3,
+            )
+
     def write_environment(
         self,
         recipe: Recipe,
@@ -175,6 +211,9 @@ class RunFiles:
         """
         before = self.read_environment()
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        data: dict[str, Any] = {"name": recipe.data.name, "source": splits.source, "definition": splits.definition}
+        if recipe.task == "classification":
+            data["classes"] = list(splits.classes)
         content = {
             "monge": __version__,
             "torch": torch.__version__,
@@ -185,7 +224,7 @@ class RunFiles:
             "started": before.get("started", now),
             "finished": now if finished is not None else None,
             "train_seconds": round(finished, 3) if finished is not None else None,
-            "data": {"name": recipe.data.name, "source": splits.source, "definition": splits.definition},
+            "data": data,
             "select": selection.to_json(),
             "seed": recipe.seed,
             "resumed": int(before.get("resumed", 0)) + int(resumed),

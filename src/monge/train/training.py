@@ -81,6 +81,9 @@ def fit(
         signals.resume_command = files.resume_command(*_flags(device, devices, loggers))
         if progress:
             say(f"data: {splits.source}; {splits.definition}")
+        if resume:
+            files.check_same_classes(splits)
+            files.check_same_data(splits)
         if checkpoint is not None:
             task.restore(checkpoint)
         if resume and progress:
