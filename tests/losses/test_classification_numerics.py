@@ -89,6 +89,15 @@ def test_saturated_and_forbidden_logits_stay_finite(ground, form) -> None:
     assert x.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("options", [{}, {"root": True}, {"power": 1}], ids=["squared", "root", "linear"])
+@every_ground
+@pytest.mark.parametrize("lost", [torch.nan, torch.inf])
+def test_logits_without_probabilities_never_cost_nothing(ground, options: dict, lost: float) -> None:
+    x, y, _ = batch()
+    x[2, 1] = lost
+    assert SquaredEMDLoss(ground(), reduction="none", **options).eval()(x, y).isnan().nonzero().tolist() == [[2]]
+
+
 @every_form
 @every_ground
 def test_nothing_to_learn_from_costs_nothing_and_keeps_the_graph(ground, form) -> None:

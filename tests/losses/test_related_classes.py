@@ -135,6 +135,29 @@ def test_compiles_whole(variant: str, soft: bool) -> None:
 
 
 @every_variant
+@both_targets
+def test_classes_that_are_ruled_out_stay_finite(variant: str, soft: bool) -> None:
+    logits, labels, probabilities = batch()
+    ruled_out = (labels + 1) % CLASSES
+    logits[torch.arange(6), ruled_out] = -torch.inf
+    value = build(variant)(logits.requires_grad_(), probabilities if soft else labels)
+    value.backward()
+    assert value.isfinite()
+    assert logits.grad.isfinite().all()
+    least = logits.detach().masked_fill(logits.isinf(), -60.0)
+    torch.testing.assert_close(build(variant)(least, probabilities if soft else labels), value, rtol=1e-5, atol=1e-6)
+
+
+@every_variant
+@both_targets
+def test_no_samples_cost_nothing_and_keep_the_graph(variant: str, soft: bool) -> None:
+    logits = torch.zeros(0, CLASSES, requires_grad=True)
+    value = build(variant)(logits, torch.zeros(0, CLASSES) if soft else torch.zeros(0, dtype=torch.long))
+    value.backward()
+    assert value == 0
+
+
+@every_variant
 def test_sure_and_wrong_predictions_stay_finite(variant: str) -> None:
     logits = torch.tensor([[1e4, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, -1e4], [-1e4, 0.0, 1e4, 0.0, 0.0]])
     logits.requires_grad_()

@@ -6,6 +6,7 @@ arXiv 1611.05916; cited here as [SEMD].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -72,16 +73,37 @@ def transport_to_targets(
         >>> transport_to_targets(p, t, Line().matrix(3), solver="exact")
         tensor([1.5000])
     """
-    if len(probabilities) == 0:
-        return probabilities.sum(-1)
-    classes = distances.shape[0]
-    values, step = [], max(1, _PAIRS // classes**2)
-    for first in range(0, len(probabilities), step):
-        p, t = probabilities[first : first + step], targets[first : first + step]
-        cost = distances.to(p).expand(len(p), classes, classes)
+    classes = len(distances)
+
+    def solve(p: Tensor, t: Tensor) -> Tensor:
+        cost = distances.to(p).expand(len(p), classes, classes)  # (R, C, C)
         result = emd(cost, p, t) if solver == "exact" else sinkhorn(cost, p, t, epsilon=epsilon, relative=True, tol=tol)
-        values.append(result.value)
-    return torch.cat(values)
+        return result.value
+
+    return in_blocks(solve, probabilities, targets)
+
+
+def in_blocks(solve: Callable[[Tensor, Tensor], Tensor], predictions: Tensor, targets: Tensor) -> Tensor:
+    """Values of rows that are solved together as far as memory allows.
+
+    Args:
+        solve: From some rows of predictions and targets to their values, ``(r,)``.
+        predictions: ``(R, C)``.
+        targets: ``(R, C)``.
+
+    Returns:
+        Shape ``(R,)``.
+
+    Example:
+        >>> in_blocks(lambda p, t: (p - t).abs().sum(-1), torch.eye(2), torch.ones(2, 2) / 2)
+        tensor([1., 1.])
+    """
+    rows = max(1, _PAIRS // predictions.shape[1] ** 2)
+    if len(predictions) == 0:
+        return predictions.sum(-1)
+    if len(predictions) <= rows:  # without a loop, since a compiled graph would be made anew for each number of rows
+        return solve(predictions, targets)
+    return torch.cat([solve(p, t) for p, t in zip(torch.split(predictions, rows), torch.split(targets, rows))])
 
 
 class SquaredEMDLoss(GroundLoss):
@@ -156,9 +178,9 @@ class SquaredEMDLoss(GroundLoss):
         if self.class_average:
             values = values / batch.logits.shape[1]
         if self.root and self.power == 2:
-            apart = values > 0
+            met = values <= 0
             # The inner where keeps the square root away from 0, where its derivative is infinite.
-            values = torch.where(apart, torch.where(apart, values, 1.0).sqrt(), 0.0)
+            values = torch.where(met, 0.0, torch.where(met, 1.0, values).sqrt())
         return batch.weighted(values)
 
     def _ordered(self, batch: ClassTargets) -> Tensor:

@@ -12,12 +12,11 @@ from torch import Tensor
 from monge.ground import GroundLike, Power, as_ground
 from monge.losses.class_targets import ClassTargets, Reduction
 from monge.losses.ground_loss import GroundLoss
+from monge.losses.squared_emd import in_blocks
 from monge.ot import sinkhorn, sinkhorn_unbalanced
 
 # A class may be as good as empty, but with a mass of 0 its ratio to what it sends would be lost.
 _LEAST_LOG = -80.0
-# Most pairs of classes, over all rows solved together, that the engine is given at once.
-_PAIRS = 1 << 24
 
 
 def wasserstein_to_class(
@@ -44,7 +43,7 @@ def wasserstein_to_class(
         tensor(0.4307)
     """
     if rho is None:
-        return (log_probabilities.exp() * (costs + epsilon * log_probabilities)).sum(-1)
+        return (log_probabilities.exp() * (costs + epsilon * _finite(log_probabilities))).sum(-1)
     log_mass = torch.logsumexp((rho * log_probabilities - costs - epsilon) / (rho + epsilon), dim=-1)
     mass = torch.exp((rho + epsilon) / (2.0 * rho + epsilon) * log_mass)
     return 2.0 * rho - (2.0 * rho + epsilon) * mass
@@ -81,22 +80,22 @@ def wasserstein_to_targets(
         tensor([0.4307])
     """
     classes = len(costs)
-    solve = _balanced if rho is None else _unbalanced
-    values, step = [], max(1, _PAIRS // classes**2)
-    for first in range(0, max(1, len(targets)), step):
-        rows = slice(first, first + step)
-        log_h, y = log_probabilities[rows], targets[rows]
+
+    def solve(log_h: Tensor, y: Tensor) -> Tensor:
         cost = costs.to(log_h).expand(len(log_h), classes, classes)  # (R, C, C)
-        values.append(solve(log_h, y, cost, epsilon, rho or 0.0, tol))
-    return torch.cat(values)
+        if rho is None:
+            return _balanced(log_h, y, cost, epsilon, tol)
+        return _unbalanced(log_h, y, cost, epsilon, rho, tol)
+
+    return in_blocks(solve, log_probabilities, targets)
 
 
-def _balanced(log_h: Tensor, y: Tensor, cost: Tensor, epsilon: float, _: float, tol: float) -> Tensor:
+def _balanced(log_h: Tensor, y: Tensor, cost: Tensor, epsilon: float, tol: float) -> Tensor:
     h = log_h.exp()
     value: Tensor = sinkhorn(cost, h, y, epsilon=epsilon, tol=tol).value
     # The engine's entropy is relative to h y', the paper's is not: a difference that depends on the marginals alone.
     entropy: Tensor = torch.special.entr(y).sum(-1)
-    return value + epsilon * ((h * log_h).sum(-1) - entropy)
+    return value + epsilon * ((h * _finite(log_h)).sum(-1) - entropy)
 
 
 def _unbalanced(log_h: Tensor, y: Tensor, cost: Tensor, epsilon: float, rho: float, tol: float) -> Tensor:
@@ -106,6 +105,11 @@ def _unbalanced(log_h: Tensor, y: Tensor, cost: Tensor, epsilon: float, rho: flo
     relative = cost + epsilon * (log_h.unsqueeze(2) + log_y.unsqueeze(1) + 1.0)
     value: Tensor = sinkhorn_unbalanced(relative, log_h.exp(), y, epsilon=epsilon, rho=rho, tol=tol).value
     return value - epsilon
+
+
+def _finite(log_h: Tensor) -> Tensor:
+    # A class that is ruled out has a mass of 0, and 0 times minus infinity is no number.
+    return log_h.clamp_min(torch.finfo(log_h.dtype).min)
 
 
 class WassersteinLoss(GroundLoss):
