@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import warnings
 
@@ -73,7 +74,19 @@ def test_one_class_is_half_the_weighted_mean_of_squared_distances() -> None:
     x = torch.eye(5)  # all pairs at squared distance 2, so the plan is uniform and rightly so
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert BatchwiseOTLoss()(x, torch.zeros(5)).item() == pytest.approx(1.0)
+        assert BatchwiseOTLoss()(x, torch.zeros(5, dtype=torch.long)).item() == pytest.approx(1.0)
+
+
+@every_variant
+@pytest.mark.parametrize("blocks", [{}, {"max_pairs": 40}], ids=["whole", "in blocks"])
+@pytest.mark.filterwarnings("ignore::monge.errors.ConvergenceWarning")
+def test_what_is_no_number_never_passes_for_a_distance(options: dict, blocks: dict) -> None:
+    x, labels = batch(8)
+    x[3, 1] = torch.nan
+    if blocks and ("sweeps" in options or options.get("plan_gradient") == "full"):
+        pytest.skip("not in blocks")
+    with contextlib.suppress(ValueError):  # the engine looks at its costs, fixed sweeps and blocks do not
+        assert BatchwiseOTLoss(**options, **blocks)(x, labels).isnan()
 
 
 @every_variant
@@ -96,7 +109,7 @@ def test_half_precision_equals_float32_of_the_rounded_batch(
 
 def test_float16_distances_beyond_its_range() -> None:
     x = (300.0 * torch.eye(4)).half().requires_grad_()  # squared distances of 180,000; float16 ends at 65,504
-    value = BatchwiseOTLoss()(x, torch.zeros(4))
+    value = BatchwiseOTLoss()(x, torch.zeros(4, dtype=torch.long))
     value.backward()
     assert value.item() == pytest.approx(90_000.0)
     assert x.grad.isfinite().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import pytest
@@ -207,6 +208,22 @@ def test_a_warm_start_saves_passes_and_changes_nothing(sizes: tuple, monkeypatch
     value = loss(moved, labels, None, y, ref_labels, warm=warm.at(*keys))
     assert passes[2] < passes[1] == pytest.approx(passes[0], abs=5)
     torch.testing.assert_close(value, cold, rtol=1e-6, atol=0)
+
+
+def test_a_loss_that_was_called_holds_no_graph_and_can_be_copied() -> None:
+    x, labels = batch(20)
+    loss = BatchwiseOTLoss(max_pairs=100)
+    value = loss(x.requires_grad_(), labels)
+    assert torch.equal(copy.deepcopy(loss)(x, labels), value)
+    assert not loss.diagnostics().entropy.requires_grad
+
+
+def test_a_second_derivative_raises_and_is_no_silent_zero() -> None:
+    x, labels = batch(20)
+    x.requires_grad_()
+    (first,) = torch.autograd.grad(BatchwiseOTLoss(max_pairs=100)(x, labels), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="in blocks has no second derivative"):
+        torch.autograd.grad(first.square().sum(), x)
 
 
 def test_what_blocks_cannot_do_is_refused() -> None:

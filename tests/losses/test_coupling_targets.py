@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from monge.losses import InfoNCELoss, InverseOTLoss
-from monge.losses.cosines import scaled_cosines
+from monge.losses import InfoNCELoss, InverseOTLoss, coupling_targets
+from monge.losses.cosines import scaled_cosines, unit_rows
 from monge.losses.coupling_targets import Positives, Target, positive_pairs
+from monge.losses.token_costs import unit_tokens
 
 
 def labels(n: int = 40, m: int = 30, classes: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -78,15 +81,18 @@ LOSSES = {
 
 @pytest.mark.parametrize("ignoring", [False, True])
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
-def test_losses_are_the_same_by_list_and_by_matrix(loss: InverseOTLoss, ignoring: bool) -> None:
+def test_losses_are_the_same_by_list_and_by_matrix(
+    loss: InverseOTLoss, ignoring: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = torch.Generator().manual_seed(3)
     lx, ly = labels(seed=3)
     x, y = (torch.randn(size, 6, generator=generator, dtype=torch.float64) for size in (40, 30))
     ignore = torch.rand(40, 30, generator=generator) < 0.2 if ignoring else None
     grads, values = [], []
-    for kind in (torch.int64, torch.float64):  # labels that are not integers go by the matrix
+    for worth_a_list in (4, math.inf):
+        monkeypatch.setattr(coupling_targets, "_FEW", worth_a_list)
         live = x.clone().requires_grad_(), y.clone().requires_grad_()
-        values.append(loss(*live, lx.to(kind), ly.to(kind), ignore=ignore))
+        values.append(loss(*live, lx, ly, ignore=ignore))
         grads.append(torch.autograd.grad(values[-1], live))
     torch.testing.assert_close(values[0], values[1], rtol=1e-6, atol=0)
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-9)
@@ -121,6 +127,16 @@ def test_vectors_without_direction_have_cosine_and_gradient_zero() -> None:
     first.square().sum().backward()
     assert x.grad.isfinite().all()
     assert not x.grad[:2].any()
+    assert torch.equal(unit_rows(x)[:2], torch.zeros(2, 2))
+    (first,) = torch.autograd.grad((unit_rows(x) @ y).sum(), x)
+    assert not first[:2].any()
+
+
+def test_a_length_beyond_the_numbers_is_not_none() -> None:
+    x = torch.tensor([[1e30, 0.0], [torch.inf, 0.0], [torch.nan, 0.0], [3.0, 4.0]])
+    for found in (scaled_cosines(x, torch.eye(2)), unit_rows(x), unit_tokens(x.unsqueeze(1)).squeeze(1)):
+        assert found[:3].isnan().any(1).all()
+        torch.testing.assert_close(found[3], torch.tensor([0.6, 0.8]))
 
 
 def test_cosines_keep_full_precision_under_autocast() -> None:

@@ -194,7 +194,8 @@ def test_odd_batches_stay_finite(case: tuple, settings: dict) -> None:
 
 
 def test_a_class_without_partner_is_only_pushed_away() -> None:
-    parts = CrossModalBatchwiseOTLoss().parts(torch.zeros(3, 2), torch.full((2, 2), 0.1), torch.zeros(3), torch.ones(2))
+    classes = torch.zeros(3, dtype=torch.long), torch.ones(2, dtype=torch.long)
+    parts = CrossModalBatchwiseOTLoss().parts(torch.zeros(3, 2), torch.full((2, 2), 0.1), *classes)
     assert parts["xy"].item() == pytest.approx(0.5 * (1 - 0.02))
     assert parts["xx"] == parts["yy"] == 0
 
@@ -274,7 +275,7 @@ def test_wrong_arguments_are_refused() -> None:
     loss = CrossModalBatchwiseOTLoss()
     with pytest.raises(ValueError, match=r"found \(9,\) and \(7,\), expected \(10,\) and \(7,\)"):
         loss(x, y, lx[:9], ly)
-    with pytest.raises(ValueError, match="0 samples of x and 7 of y"):
+    with pytest.raises(ValueError, match="found 0 and 7 samples, expected at least one of each"):
         loss(x[:0], y, lx[:0], ly)
     with pytest.raises(ValueError, match=r"ignore_xy: found shape \(7, 10\), expected \(10, 7\)"):
         loss(x, y, lx, ly, ignore_xy=torch.zeros(7, 10))

@@ -318,7 +318,7 @@ def test_presets_that_do_not_exist() -> None:
     ("maps", "mask", "message"),
     [
         (torch.zeros(3, 4, 2, 2), None, "found 2 embeddings and 3 feature maps"),
-        (torch.zeros(2, 4), None, r"expected maps \(N, C, H, W\) or tokens"),
+        (torch.zeros(2, 4), None, r"expected floats, maps \(N, C, H, W\) or tokens"),
         (torch.zeros(2, 4, 2, 2), torch.ones(2, 4), "a mask belongs to tokens"),
         (torch.zeros(2, 4, 3), torch.ones(2, 3), r"mask has shape \(2, 3\): expected \(2, 4\)"),
     ],

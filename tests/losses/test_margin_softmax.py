@@ -280,7 +280,7 @@ def test_state_is_weights_and_what_was_learned() -> None:
     [
         (torch.tensor([0, -1]), r"labels lie in \[-1, 0\], expected \[0, 4\]"),
         (torch.tensor([5, 0]), r"labels lie in \[0, 5\], expected \[0, 4\]"),
-        (torch.tensor([0]), "expected \\(N, 3\\) and \\(N,\\)"),
+        (torch.tensor([0]), "expected floats \\(N, 3\\) and \\(N,\\)"),
     ],
 )
 def test_labels_that_do_not_fit(labels: Tensor, message: str) -> None:

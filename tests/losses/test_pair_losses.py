@@ -65,7 +65,7 @@ def test_odd_batches_stay_finite(case: tuple, ignoring: str, loss: nn.Module) ->
 @every_loss
 def test_nothing_that_belongs_together_costs_nothing(loss: nn.Module) -> None:
     x = torch.randn(4, 3, requires_grad=True)
-    value = loss(x, torch.randn(5, 3), torch.zeros(4), torch.ones(5))
+    value = loss(x, torch.randn(5, 3), torch.zeros(4, dtype=torch.long), torch.ones(5, dtype=torch.long))
     value.backward()
     assert value == 0
     assert not x.grad.any()

@@ -118,5 +118,5 @@ def test_settings_that_do_not_fit(options: dict) -> None:
 
 
 def test_shapes_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match=r"expected \(N, D\) and \(N,\)"):
+    with pytest.raises(ValueError, match=r"expected floats \(N, D\) and integers \(N,\)"):
         hard_triplets(torch.ones(3, 2), torch.zeros(4))

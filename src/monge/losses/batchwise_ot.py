@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from monge.errors import UniformPlanWarning
 from monge.losses.batch_plan import PlanGradient, batch_plan
 from monge.losses.chunked import streamed_batchwise_ot
-from monge.losses.pairs import IndicesTuple, Negative, pair_costs, pair_masks
+from monge.losses.pairs import IndicesTuple, Negative, check_embeddings, pair_costs, pair_masks
 from monge.losses.plan_diagnostics import PlanDiagnostics, PlanTally
 from monge.losses.presets import PresetName, Quirks, preset_settings
 from monge.losses.released import ReleasedSweeps
@@ -116,13 +116,15 @@ def batchwise_ot_weights(
         The terms, float32 or float64. ``plan`` carries a gradient only if ``plan_gradient`` is not ``"detach"``.
 
     Raises:
-        ValueError: Shapes that do not fit, missing labels, an unknown option, or ``sweeps`` for a miner's pairs.
+        ValueError: Shapes or dtypes that do not fit, no samples, missing labels, an unknown option, or ``sweeps`` for a
+            miner's pairs.
 
     Example:
         >>> terms = batchwise_ot_weights(torch.tensor([[0.0], [0.1], [2.0]]), torch.tensor([0, 0, 1]))
         >>> terms.plan.sum(1)  # uniform marginals, nothing on the diagonal
         tensor([0.3333, 0.3333, 0.3333])
     """
+    check_embeddings(embeddings, ref_emb)
     # A batch of one has no other pair; its pair with itself costs nothing.
     exclude_diagonal = ref_emb is None and not include_self and embeddings.shape[0] > 1
     if ref_emb is not None and ref_labels is None and indices_tuple is None:

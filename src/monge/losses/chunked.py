@@ -12,13 +12,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from monge.losses.pairs import Negative, checked_labels, hinge_slopes
+from monge.losses.pairs import Negative, check_embeddings, checked_labels, hinge_slopes
 from monge.losses.streamed_pairs import LossSettings, StreamedPlan, stream_pairs
 from monge.ot.backend import triton_for
 from monge.ot.convergence import report_unconverged
 from monge.ot.streaming import stream_potentials
 from monge.ot.warm_start import WarmProblem
 
+_TWICE = "the batch-wise OT loss in blocks has no second derivative: detach the first, or raise max_pairs"
 # Longest embedding that the kernels for GPUs take.
 WIDEST_ON_GPU = 256
 
@@ -50,7 +51,7 @@ def streamed_batchwise_ot(
         The loss, a scalar that can be differentiated once, and the plan.
 
     Raises:
-        ValueError: Shapes that do not fit, or missing labels.
+        ValueError: Shapes or dtypes that do not fit, no samples, or missing labels.
 
     Example:
         >>> settings = LossSettings(1.0, 10.0, 0.2, "hinge_sq_dist", 0.0, 1.0, 0.5, False, 1e-3)
@@ -62,9 +63,7 @@ def streamed_batchwise_ot(
     if ref_emb is not None and ref_labels is None:
         raise ValueError("ref_emb came without ref_labels: pass both, or an indices_tuple")
     reference, against_itself = embeddings if ref_emb is None else ref_emb, ref_emb is None
-    if reference.dim() != 2 or embeddings.dim() != 2 or embeddings.shape[1] != reference.shape[1]:
-        found = f"{tuple(embeddings.shape)} and {tuple(reference.shape)}"
-        raise ValueError(f"embeddings have shapes {found}: expected (N, D) and (M, D)")
+    check_embeddings(embeddings, ref_emb)
     labels, ref_labels = checked_labels(len(embeddings), len(reference), labels, ref_labels)
     first, second = (embeddings, labels), (reference, ref_labels)
     # Blocks run along the larger set, so that a row has the length of the smaller one. The problem is symmetric.
@@ -94,6 +93,7 @@ def streamed_batchwise_ot(
             max_pairs,
             differentiate,
         )
+    f, g = f.detach(), g.detach()
     report_unconverged(error, settings.tol, "warn")
     if warm is not None and eager:
         warm.keep(f, g)
@@ -187,7 +187,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.save_for_backward(output[4], output[5])
 
 
-def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad: Tensor | None, *others: Tensor | None) -> tuple[Tensor | None, ...]:
+    if any(other is not None for other in others):  # the gradients of the first backward pass among them
+        raise RuntimeError(_TWICE)
     grad_x, grad_y = ctx.saved_tensors
     nothing = (None,) * 15
     if grad is None:

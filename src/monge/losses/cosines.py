@@ -10,12 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from monge.losses.pairs import check_embeddings
+
 # Shorter vectors have no direction: the derivative of their norm would overflow float32.
 _SHORTEST = 1e-12
 
 
 def scaled_cosines(x: Tensor, y: Tensor, scale: float | Tensor = 1.0, offset: float | Tensor = 0.0) -> Tensor:
     """``offset + scale cos(x_i, y_j)``; a vector shorter than 1e-12 has cosine 0 with everything, and no gradient.
+
+    A vector whose length is not finite, or beyond what the dtype holds, has cosine NaN.
 
     Half precision is computed in float32, also under autocast.
 
@@ -29,14 +33,13 @@ def scaled_cosines(x: Tensor, y: Tensor, scale: float | Tensor = 1.0, offset: fl
         ``(N, M)``, float32 or float64.
 
     Raises:
-        ValueError: Shapes that do not fit.
+        ValueError: Shapes or dtypes that do not fit, or no samples.
 
     Example:
         >>> scaled_cosines(torch.tensor([[3.0, 0.0]]), torch.eye(2), scale=-2.0, offset=2.0)
         tensor([[0., 2.]])
     """
-    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(f"embeddings: found shapes {tuple(x.shape)} and {tuple(y.shape)}, expected (N, D) and (M, D)")
+    check_embeddings(x, y)
     dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
     with full_precision(x.device):
         y = y.view_as(y) if y is x else y  # compiled graphs refuse one tensor as two arguments of a function
@@ -44,6 +47,26 @@ def scaled_cosines(x: Tensor, y: Tensor, scale: float | Tensor = 1.0, offset: fl
         added = None if isinstance(offset, (int, float)) and offset == 0 else _scalar(offset, x)
         lengths = _inverse_norms(x.detach()), _inverse_norms(y.detach())
         return _Cosines.apply(x, y, *lengths, _scalar(scale, x), added)  # type: ignore[no-any-return]
+
+
+def unit_rows(vectors: Tensor) -> Tensor:
+    """Rows of length 1; rows too short to have a direction become 0, with gradient 0, as in `scaled_cosines`.
+
+    Args:
+        vectors: ``(N, D)``, float32 or float64.
+
+    Returns:
+        ``(N, D)``; NaN where a length is not finite.
+
+    Example:
+        >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    squared = vectors.square().sum(1, keepdim=True)
+    short = squared <= _SHORTEST**2
+    inverse = torch.where(short, 0.0, torch.where(short, 1.0, squared).rsqrt())
+    return vectors * _told(squared, inverse)
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
@@ -57,9 +80,14 @@ def _scalar(value: float | Tensor, like: Tensor) -> Tensor:
 
 
 def _inverse_norms(x: Tensor) -> Tensor:
-    """``(N, 1)``, 0 for a vector without direction."""
+    """``(N, 1)``, 0 for a vector without direction, NaN for one whose length is not finite."""
     norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return functional.threshold(norms, _SHORTEST, math.inf).reciprocal()
+    return _told(norms, functional.threshold(norms, _SHORTEST, math.inf).reciprocal())
+
+
+def _told(norms: Tensor, inverse: Tensor) -> Tensor:
+    # A length beyond the numbers would pass for a vector without direction.
+    return torch.where(norms < math.inf, inverse, math.nan)
 
 
 class _Cosines(torch.autograd.Function):

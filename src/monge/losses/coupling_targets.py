@@ -206,8 +206,7 @@ class Positives(NamedTuple):
 
 def _few_equal(x_labels: Tensor, y_labels: Tensor, device: torch.device | None) -> tuple[Tensor, ...] | None:
     """Rows and columns of equal labels, row by row, or ``None`` where a matrix serves better."""
-    on_cpu = device is None or device.type == "cpu"
-    if not on_cpu or torch.compiler.is_compiling() or x_labels.is_floating_point() or y_labels.is_floating_point():
+    if not (device is None or device.type == "cpu") or torch.compiler.is_compiling():
         return None
     ordered, order = y_labels.to("cpu", torch.int64).sort(stable=True)
     wanted = x_labels.to("cpu", torch.int64)

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from monge.losses.batchwise_ot import BatchwiseOTLoss
-from monge.losses.pairs import IndicesTuple, checked_labels
+from monge.losses.cosines import unit_rows
+from monge.losses.margin_softmax import check_classes
+from monge.losses.pairs import IndicesTuple, check_embeddings, checked_labels
 from monge.losses.plan_diagnostics import PlanDiagnostics
 from monge.losses.presets import BatchwiseOTSettings, PresetName, Quirks, preset_settings
 
@@ -217,17 +219,16 @@ class CrossModalBatchwiseOTLoss(nn.Module):
             ignore_xy: ``(N, M)``.
 
         Raises:
-            ValueError: Shapes that do not fit, no samples, a softmax weight without logits or the reverse, or pairs to
-                ignore beside ``sweeps`` or above ``max_pairs``, which need them all.
+            ValueError: Shapes, dtypes or labels that do not fit, no samples, a softmax weight without logits or the
+                reverse, or pairs to ignore beside ``sweeps`` or above ``max_pairs``, which need them all.
 
         Example:
             >>> loss = CrossModalBatchwiseOTLoss(weights=(0, 1, 1, 1))
             >>> sorted(loss.parts(torch.eye(3), torch.eye(3), torch.arange(3), torch.arange(3)))
             ['xy', 'yy']
         """
+        check_embeddings(x_emb, y_emb)
         x_labels, y_labels = checked_labels(len(x_emb), len(y_emb), x_labels, y_labels)
-        if min(len(x_emb), len(y_emb)) == 0:
-            raise ValueError(f"found {len(x_emb)} samples of x and {len(y_emb)} of y, expected at least one of each")
         ignored = {"xx": ignore_xx, "yy": ignore_yy, "xy": ignore_xy}
         sizes = {"x": len(x_emb), "y": len(y_emb)}
         for name, mask in ignored.items():
@@ -269,7 +270,7 @@ class CrossModalBatchwiseOTLoss(nn.Module):
             return embeddings
         full = embeddings if embeddings.itemsize >= 4 else embeddings.float()  # (K, D)
         if self.metric == "cosine":  # |x - y|^2 = 1 - cos for vectors of length sqrt(1/2)
-            full = math.sqrt(0.5) * functional.normalize(full, dim=1, eps=1e-6)
+            full = math.sqrt(0.5) * unit_rows(full)
         log_temperature = math.log(self.temperature) if self.log_temperature is None else self.log_temperature
         scale = torch.exp(torch.as_tensor(-0.5 * log_temperature, device=full.device)).to(full.dtype)
         return scale * full
@@ -290,7 +291,8 @@ class CrossModalBatchwiseOTLoss(nn.Module):
         for name, (logits, labels) in given.items():
             if logits is not None:
                 full = logits if logits.itemsize >= 4 else logits.float()
-                parts[name] = functional.cross_entropy(full, labels.to(full.device))
+                check_classes(labels, full.shape[1])
+                parts[name] = functional.cross_entropy(full, labels.to(full.device, torch.long))
         if bool(parts) != (self.softmax_weight > 0):
             found = f"{'some' if parts else 'no'} logits with softmax_weight {self.softmax_weight:g}"
             raise ValueError(f"found {found}, expected logits with a weight above 0 and only then")

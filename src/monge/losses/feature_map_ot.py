@@ -192,6 +192,8 @@ class FeatureMapOTLoss(nn.Module):
     ) -> Tensor:
         """Returns the loss, a scalar of dtype float32 or float64; without a group it is 0, with a graph.
 
+        An embedding that is not finite makes it NaN, for groups cannot be told then.
+
         Args:
             embeddings: Floats ``(N, D)``; they choose the groups and get no gradient.
             labels: Integers ``(N,)``.
@@ -201,7 +203,7 @@ class FeatureMapOTLoss(nn.Module):
                 `monge.losses.shared_work.gather_for_shares`: each solves a share of the transport problems.
 
         Raises:
-            ValueError: Shapes that do not fit.
+            ValueError: Shapes or dtypes that do not fit.
         """
         if len(feature_maps) != len(embeddings):
             raise ValueError(
@@ -218,10 +220,11 @@ class FeatureMapOTLoss(nn.Module):
                 groups = _only_valid(groups)
             if not len(groups.anchors):
                 self._note(groups, tokens.new_empty(0), tokens.new_empty(0))
-                return tokens[:0].sum()
+                return tokens[:0].sum() * _one_if_finite(embeddings, tokens)
             positive, negative = self._distances(tokens, mask, groups, shared)
             self._note(groups, positive, negative)
-            return feature_map_ot_loss(positive, negative, groups.valid, margin=self.margin, average=self.average)
+            value = feature_map_ot_loss(positive, negative, groups.valid, margin=self.margin, average=self.average)
+            return value * _one_if_finite(embeddings, tokens)
 
     def diagnostics(self) -> FeatureMapDiagnostics:
         """Figures on the groups of the last call.
@@ -320,6 +323,11 @@ def feature_map_preset(name: OTFacePreset, quirks: Quirks = "corrected") -> Feat
     if quirks == "released":
         settings["sweeps"] = FixedSweeps(10, transposed=False)
     return settings
+
+
+def _one_if_finite(embeddings: Tensor, like: Tensor) -> Tensor:
+    """1, or NaN if an embedding is not finite; a scalar."""
+    return like.new_ones(()).masked_fill(~embeddings.detach().isfinite().all().to(like.device), torch.nan)
 
 
 def _only_valid(groups: HardGroups) -> HardGroups:

@@ -87,7 +87,7 @@ class InfoNCELoss(nn.Module):
             ignore: Pairs that do not count, bool ``(N, M)``.
 
         Raises:
-            ValueError: Shapes that do not fit, no samples, or labels of one side only.
+            ValueError: Shapes or dtypes that do not fit, no samples, or labels of one side only.
         """
         scale = 1.0 / self.temperature if self.log_temperature is None else torch.exp(-self.log_temperature)
         logits = scaled_cosines(x_emb, y_emb, scale)  # (N, M)

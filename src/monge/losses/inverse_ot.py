@@ -18,6 +18,7 @@ from monge.losses.cosines import full_precision, scaled_cosines
 from monge.losses.coupling_targets import Positives, Target
 from monge.losses.inverse_plan import Constraint, Gap, MarkedPlan, Rule, solve
 from monge.losses.inverse_rows import row_loss, softmax_plan
+from monge.losses.pairs import check_embeddings
 from monge.losses.robust_contrast import Marks, Rince, rince_of_plan
 from monge.ot import pairwise_cost
 from monge.ot.warm_start import WarmProblem
@@ -252,7 +253,7 @@ class InverseOTLoss(nn.Module):
             warm: ``WarmStart.at(x_ids, y_ids)`` of the samples; for ``"balanced"``.
 
         Raises:
-            ValueError: Shapes that do not fit, no samples, or labels of one side only.
+            ValueError: Shapes or dtypes that do not fit, no samples, or labels of one side only.
         """
         positives = self._positives(x_emb, y_emb, x_labels, y_labels, ignore)
         scaled = self.scaled_cost(x_emb, y_emb)  # (N, M)
@@ -309,6 +310,7 @@ class InverseOTLoss(nn.Module):
     def _positives(
         self, x: Tensor, y: Tensor, x_labels: Tensor | None, y_labels: Tensor | None, ignore: Tensor | None
     ) -> Positives:
+        check_embeddings(x, y)
         dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
         return Positives.find((len(x), len(y)), x_labels, y_labels, ignore, dtype=dtype, device=x.device)
 

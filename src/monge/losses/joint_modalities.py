@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monge.losses.pairs import checked_labels
+from monge.losses.cosines import full_precision, scaled_cosines
+from monge.losses.margin_softmax import check_classes
+from monge.losses.pairs import check_embeddings, checked_labels
 
 
 class JointModalities(nn.Module):
@@ -37,8 +39,9 @@ class JointModalities(nn.Module):
         """Scalar loss of ``x_emb`` (N, D) and ``y_emb`` (M, D) with integer ``x_labels`` (N,) and ``y_labels`` (M,).
 
         Raises:
-            ValueError: Labels of the wrong shape.
+            ValueError: Shapes or dtypes that do not fit, or no samples.
         """
+        check_embeddings(x_emb, y_emb)
         x_labels, y_labels = checked_labels(len(x_emb), len(y_emb), x_labels, y_labels)
         dtype = torch.promote_types(x_emb.dtype, y_emb.dtype)
         both = torch.cat([x_emb.to(dtype), y_emb.to(dtype)])  # (N + M, D)
@@ -78,18 +81,22 @@ class SharedClassifierLoss(nn.Module):
         self.directions = nn.Parameter(functional.normalize(torch.randn(num_classes, embedding_dim), dim=1))
 
     def forward(self, x_emb: Tensor, y_emb: Tensor, x_labels: Tensor, y_labels: Tensor) -> Tensor:
-        """Mean cross-entropy over the samples of both; arguments as in `JointModalities`.
+        """Mean cross-entropy over the samples of both, float32 or float64; arguments as in `JointModalities`.
+
+        Labels are classes from 0 to C - 1.
 
         Raises:
-            ValueError: Labels of the wrong shape.
+            ValueError: Shapes, dtypes or labels that do not fit, or no samples.
         """
+        check_embeddings(x_emb, y_emb)
         x_labels, y_labels = checked_labels(len(x_emb), len(y_emb), x_labels, y_labels)
-        wide = torch.promote_types(torch.promote_types(x_emb.dtype, y_emb.dtype), torch.float32)
-        with torch.autocast(x_emb.device.type, enabled=False):
-            both = torch.cat([x_emb.to(wide), y_emb.to(wide)])  # (N + M, D)
-            unit = functional.normalize(both, dim=1, eps=1e-6)
-            logits = self.scale * unit @ functional.normalize(self.directions.to(wide), dim=1).mT  # (N + M, C)
-            return functional.cross_entropy(logits, torch.cat([x_labels, y_labels]).to(both.device))
+        labels = torch.cat([x_labels, y_labels]).to(x_emb.device, torch.long)
+        check_classes(labels, len(self.directions))
+        dtype = torch.promote_types(x_emb.dtype, y_emb.dtype)
+        both = torch.cat([x_emb.to(dtype), y_emb.to(dtype)])  # (N + M, D)
+        logits = scaled_cosines(both, self.directions, self.scale)  # (N + M, C)
+        with full_precision(both.device):
+            return functional.cross_entropy(logits, labels)
 
     def extra_repr(self) -> str:
         """Settings as they were given."""

@@ -7,9 +7,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, distributed, nn
 
+from monge.losses.cosines import unit_rows
 from monge.losses.gathered import gather_samples, several_processes
 from monge.losses.margin_heads import Margin, MarginName, named_margin
 from monge.losses.margins import HardForm, HardNegatives, straight_through
+from monge.losses.pairs import check_integers
 from monge.ot.once import only_once
 
 MarginGradient = Literal["exact", "straight-through"]
@@ -17,8 +19,6 @@ MarginGradient = Literal["exact", "straight-through"]
 # Logits are worked on in blocks of rows of about this many entries, so that temporaries stay small.
 _BLOCK = 1 << 21
 _TWICE = "a margin softmax has no second derivative: detach the first"
-# Vectors shorter than this have no direction: their derivative would overflow float32.
-_SHORTEST_SQUARED = 1e-24
 
 
 def margin_cross_entropy(
@@ -46,13 +46,6 @@ def margin_cross_entropy(
     form, t = (None, None) if hard is None else (hard.form, hard.t.to(cosine))
     losses: Tensor = _MarginCrossEntropy.apply(cosine, labels, target, scale, form, t)
     return losses
-
-
-def unit_rows(vectors: Tensor) -> Tensor:
-    """Rows of length 1; rows too short to have a direction become 0, with gradient 0."""
-    squared = vectors.square().sum(1, keepdim=True)
-    nonzero = squared > _SHORTEST_SQUARED
-    return vectors * torch.where(nonzero, torch.where(nonzero, squared, 1.0).rsqrt(), 0.0)
 
 
 class MarginSoftmax(nn.Module):
@@ -154,25 +147,43 @@ class MarginSoftmax(nn.Module):
 
     def _check(self, embeddings: Tensor, labels: Tensor) -> None:
         classes, dim = self.weight.shape
-        if embeddings.dim() != 2 or embeddings.shape[1] != dim or labels.shape != embeddings.shape[:1]:
+        shape = embeddings.shape
+        if len(shape) != 2 or shape[1] != dim or labels.shape != shape[:1] or not embeddings.is_floating_point():
             raise ValueError(
-                f"found embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)}: expected (N, {dim}) and "
-                "(N,)"
+                f"found embeddings {embeddings.dtype} {tuple(shape)} and labels {tuple(labels.shape)}: expected floats "
+                f"(N, {dim}) and (N,)"
             )
-        # Reading values is beyond compiled graphs, and waits for the device once.
-        if torch.compiler.is_compiling() or not len(labels):
-            return
-        low, high = torch.stack(torch.aminmax(labels)).tolist()
-        if low < 0 or high >= classes:
-            raise ValueError(
-                f"labels lie in [{low}, {high}], expected [0, {classes - 1}]: number the identities from 0, and leave "
-                "out samples without one"
-            )
+        check_classes(labels, classes)
 
     def extra_repr(self) -> str:
         """Settings as they were given."""
         classes, dim = self.weight.shape
         return f"{dim}, {classes}, scale={self.scale:g}, gradient={self.gradient!r}"
+
+
+def check_classes(labels: Tensor, classes: int) -> None:
+    """Refuses labels that are no classes.
+
+    Args:
+        labels: ``(N,)``.
+        classes: How many there are.
+
+    Raises:
+        ValueError: No integers, or values outside ``[0, classes)``; in compiled graphs values are not looked at.
+
+    Example:
+        >>> check_classes(torch.tensor([0, 2]), 3)
+    """
+    check_integers(labels)
+    # Reading values is beyond compiled graphs, and waits for the device once.
+    if torch.compiler.is_compiling() or not len(labels):
+        return
+    low, high = (int(end) for end in torch.stack(torch.aminmax(labels)).tolist())
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"labels lie in [{low}, {high}], expected [0, {classes - 1}]: number the classes from 0, and leave out "
+            "samples without one"
+        )
 
 
 class _MarginCrossEntropy(torch.autograd.Function):
@@ -228,6 +239,8 @@ def _gradients(
 
 
 def _blocks(cosine: Tensor) -> list[slice]:
+    if cosine.numel() <= _BLOCK:  # without a loop, since a compiled graph would be made anew for each number of rows
+        return [slice(None)]
     size = max(1, _BLOCK // max(cosine.shape[1], 1))
     return [slice(start, start + size) for start in range(0, len(cosine), size)]
 

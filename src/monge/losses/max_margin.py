@@ -108,10 +108,10 @@ class MaxMarginLoss(nn.Module):
             ignore: Pairs that do not count, bool ``(N, M)``.
 
         Raises:
-            ValueError: Shapes that do not fit, no samples, or labels of one side only.
+            ValueError: Shapes or dtypes that do not fit, no samples, or labels of one side only.
         """
-        positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
         similarity = scaled_cosines(x_emb, y_emb)  # (N, M)
+        positive = positive_pairs(len(x_emb), len(y_emb), x_labels, y_labels, ignore, device=x_emb.device)
         counted = torch.ones_like(positive) if ignore is None else ~ignore.to(positive.device, torch.bool)
         sums, counts = [], []
         for turned in (False, True):

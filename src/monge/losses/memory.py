@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from monge.losses.pairs import IndicesTuple
+from monge.losses.pairs import IndicesTuple, check_integers
 from monge.ot.warm_start import WarmStart
 
 
@@ -33,7 +33,8 @@ class CrossBatchMemory(nn.Module):
             too fast to be of use later.
         memory_weight: Weight of the batch-against-queue term.
         warm_start: Begin each transport solve against the queue from the last potentials of the slots that have not
-            changed hands. The loss must take ``warm=``, as `monge.losses.BatchwiseOTLoss` does.
+            changed hands. The loss must take ``warm=``, as `monge.losses.BatchwiseOTLoss` does. Compiled graphs start
+            cold.
 
     Raises:
         ValueError: A size that is not positive, or a negative number of steps.
@@ -86,14 +87,24 @@ class CrossBatchMemory(nn.Module):
             embeddings: Floats ``(N, D)``.
             labels: Integers ``(N,)``.
             indices_tuple: Triplets or pairs within the batch, for the batch's own term.
+
+        Raises:
+            ValueError: Shapes or dtypes that do not fit.
         """
+        dim = self.queue.shape[1]
+        if embeddings.dim() != 2 or embeddings.shape[1] != dim or labels.shape != embeddings.shape[:1]:
+            raise ValueError(
+                f"found embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)}: expected (N, {dim}) and "
+                "(N,)"
+            )
+        check_integers(labels)
         value: Tensor = self.loss(embeddings, labels, indices_tuple)
         if self._filled:
             # A copy, because the queue changes in place before the backward pass reads these.
             past = self.queue[: self._filled].to(embeddings.dtype, copy=True)
             past_labels = self.queue_labels[: self._filled]
             started = {}
-            if self.warm is not None and self.training:
+            if self.warm is not None and self.training and not torch.compiler.is_compiling():
                 started["warm"] = self.warm.at(None, torch.arange(self._filled))
             value = value + self.memory_weight * self.loss(embeddings, labels, None, past, past_labels, **started)
         if self.training:

@@ -77,11 +77,46 @@ def pair_masks(
     return PairMasks(same, support, balanced=True)
 
 
+def check_embeddings(x: Tensor, y: Tensor | None = None) -> None:
+    """Refuses what is no set of embeddings, or no two that can be compared.
+
+    Args:
+        x: Floats ``(N, D)``.
+        y: Floats ``(M, D)``; ``None``: there is one set only.
+
+    Raises:
+        ValueError: Other shapes or dtypes, or no samples.
+
+    Example:
+        >>> check_embeddings(torch.zeros(2, 3), torch.zeros(4, 3))
+    """
+    both = [x] if y is None else [x, y]
+    if any(one.dim() != 2 or one.shape[1] != x.shape[1] or not one.is_floating_point() for one in both):
+        found = " and ".join(f"{tuple(one.shape)}" for one in both) + f" of {both[-1].dtype}"
+        raise ValueError(f"embeddings: found {found}, expected floats {'(N, D)' if y is None else '(N, D) and (M, D)'}")
+    if any(len(one) == 0 for one in both):
+        found = " and ".join(str(len(one)) for one in both)
+        raise ValueError(f"embeddings: found {found} samples, expected at least one{'' if y is None else ' of each'}")
+
+
+def check_integers(labels: Tensor) -> None:
+    """Refuses labels that are no integers (or bools), of which two may be equal but for their rounding.
+
+    Raises:
+        ValueError: Floats or complex numbers.
+
+    Example:
+        >>> check_integers(torch.tensor([3, 1]))
+    """
+    if labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"labels: found dtype {labels.dtype}, expected integers")
+
+
 def checked_labels(n: int, m: int, labels: Tensor | None, ref_labels: Tensor | None) -> tuple[Tensor, Tensor]:
     """Labels of a batch and its reference set (``None``: those of the batch), once there is one for each embedding.
 
     Raises:
-        ValueError: Labels are missing or have the wrong shape.
+        ValueError: Labels are missing, have the wrong shape or are no integers.
 
     Example:
         >>> checked_labels(2, 2, torch.tensor([0, 1]), None)
@@ -95,6 +130,8 @@ def checked_labels(n: int, m: int, labels: Tensor | None, ref_labels: Tensor | N
             f"labels need one entry per embedding: found {tuple(labels.shape)} and {tuple(ref_labels.shape)}, "
             f"expected {(n,)} and {(m,)}"
         )
+    check_integers(labels)
+    check_integers(ref_labels)
     return labels, ref_labels
 
 
@@ -203,10 +240,11 @@ def hinge_slopes(squared: Tensor, same: Tensor, *, form: Negative, margin: float
         return torch.where(same, (squared > pos_margin).to(squared), -(squared < margin).to(squared))
     distance = _root(squared)
     violation = torch.where(same, torch.relu(distance - pos_margin), -torch.relu(margin - distance))
-    return torch.where(distance > 0, violation / torch.where(distance > 0, distance, 1.0), 0.0)
+    together = distance <= 0
+    return torch.where(together, 0.0, violation / torch.where(together, 1.0, distance))
 
 
 def _root(squared: Tensor) -> Tensor:
-    # The inner where keeps the square root away from 0, where its derivative is infinite.
-    apart = squared > 0
-    return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+    # The inner where keeps the square root away from 0, where its derivative is infinite. What is no number stays none.
+    together = squared <= 0
+    return torch.where(together, 0.0, torch.where(together, 1.0, squared).sqrt())

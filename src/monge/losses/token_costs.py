@@ -53,6 +53,7 @@ class _UnitTokens(torch.autograd.Function):
     def forward(ctx: Any, tokens: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
         inverse = torch.where(norm > _SHORTEST, norm.clamp_min(_SHORTEST).reciprocal(), 0.0)
+        inverse = torch.where(norm < torch.inf, inverse, torch.nan)  # beyond the numbers is not without direction
         units = tokens * inverse
         ctx.save_for_backward(units, inverse)
         return units

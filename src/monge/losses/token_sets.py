@@ -35,15 +35,17 @@ def as_tokens(feature_maps: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor
         mask: True for tokens that exist, ``(N, P)``; only beside tokens.
 
     Raises:
-        ValueError: Shapes that do not fit.
+        ValueError: Shapes or dtypes that do not fit.
 
     Example:
         >>> as_tokens(torch.zeros(2, 512, 7, 7), None)[0].shape
         torch.Size([2, 49, 512])
     """
-    if feature_maps.dim() not in (3, 4) or 0 in feature_maps.shape[1:]:
+    shape = feature_maps.shape
+    if len(shape) not in (3, 4) or 0 in shape[1:] or not feature_maps.is_floating_point():
         raise ValueError(
-            f"feature_maps have shape {tuple(feature_maps.shape)}: expected maps (N, C, H, W) or tokens (N, P, C)"
+            f"feature_maps have shape {tuple(shape)} and dtype {feature_maps.dtype}: expected floats, maps "
+            "(N, C, H, W) or tokens (N, P, C)"
         )
     full = feature_maps.to(torch.promote_types(feature_maps.dtype, torch.float32))
     if full.dim() == 4:

@@ -50,7 +50,8 @@ def hard_triplets(
     ahead, so that it compiles, and equal batches give equal groups.
 
     Args:
-        embeddings: Floats ``(N, D)``, of any length; compared in float32 or float64.
+        embeddings: Floats ``(N, D)``, of any length; compared in float32 or float64. One that is not finite has cosine
+            0 with all others.
         labels: Integers ``(N,)``.
         alpha: How much less similar a negative may be and still be hard.
         max_groups: K, how many groups are kept; of equally hard ones, those that stand first in the batch.
@@ -61,7 +62,7 @@ def hard_triplets(
         The groups; ``K = min(max_groups, N^2)`` (``"mean"``) or ``min(max_groups, N^3)`` of them, not all valid.
 
     Raises:
-        ValueError: Shapes that do not fit, an unknown choice, or ``max_groups`` below 1.
+        ValueError: Shapes or dtypes that do not fit, an unknown choice, or ``max_groups`` below 1.
 
     Example:
         >>> embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
@@ -69,9 +70,11 @@ def hard_triplets(
         >>> [found[groups.valid].tolist() for found in groups[:3]]
         [[1, 0], [0, 1], [2, 2]]
     """
-    if embeddings.dim() != 2 or labels.shape != embeddings.shape[:1]:
+    fitting = embeddings.dim() == 2 and labels.shape == embeddings.shape[:1]
+    if not fitting or not embeddings.is_floating_point() or labels.is_floating_point() or labels.is_complex():
         raise ValueError(
-            f"found embeddings {tuple(embeddings.shape)} and labels {tuple(labels.shape)}: expected (N, D) and (N,)"
+            f"found embeddings {embeddings.dtype} {tuple(embeddings.shape)} and labels {labels.dtype} "
+            f"{tuple(labels.shape)}: expected floats (N, D) and integers (N,)"
         )
     if negatives not in get_args(Negatives) or max_groups < 1:
         raise ValueError(f"found negatives {negatives!r} and max_groups {max_groups}: expected 'each' or 'mean', and 1")
@@ -109,18 +112,23 @@ def _hardest_triplets(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Violation, place among the pairs ``(a, p, worst violation)`` and negative of their hardest triplets."""
     n, (anchors, positives, worst) = len(similar), pairs
-    values, places = similar.new_empty(0), anchors.new_empty(0)
-    rows = max(1, _BLOCK // n)
-    for start in range(0, len(anchors), rows):
-        part = slice(start, start + rows)
+
+    def hardest_of(part: slice) -> tuple[Tensor, Tensor]:
         a = anchors[part]
         violation = similar[a] - similar[a, positives[part]].unsqueeze(1)  # (rows, N)
         # A pair without violation is no pair of anchor and positive at all.
         violation = violation.masked_fill_(same[a] | torch.isneginf(worst[part]).unsqueeze(1), -torch.inf)
-        found, where = _hardest(violation.flatten(), most)
-        values, places = torch.cat([values, found]), torch.cat([places, where + start * n])
-        values, kept = _hardest(values, most)
-        places = places[kept]
+        return _hardest(violation.flatten(), most)
+
+    rows = max(1, _BLOCK // n)
+    if len(anchors) <= rows:  # without a loop, since a compiled graph would be made anew for each number of pairs
+        values, places = hardest_of(slice(None))
+        return values, places // n, places % n
+    values, places = similar.new_empty(0), anchors.new_empty(0)
+    for start in range(0, len(anchors), rows):
+        found, where = hardest_of(slice(start, start + rows))
+        values, kept = _hardest(torch.cat([values, found]), most)
+        places = torch.cat([places, where + start * n])[kept]
     return values, places // n, places % n
 
 
