@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from monge.report.axes import Scale, log_ticks, nice_ticks, padded, tick_labels
 from monge.report.charts import DotRow, dot_chart, histogram_chart
-from monge.report.curves import envelope, smooth, thin
+from monge.report.curves import envelope, learning_curves, smooth, thin
 from monge.report.line_chart import Series, line_chart
 from monge.report.matrix_chart import heat_map
 from monge.report.plan_picture import colour_ramp
+from monge.report.run_folder import Records
 from monge.report.svg import Markup, clean, tag
 
 LARGE = st.floats(-1e8, 1e8)
@@ -124,6 +125,18 @@ def test_smoothing_keeps_a_constant_and_skips_gaps() -> None:
     assert smooth([2.0] * 9, 5) == [2.0] * 9
     assert smooth([1.0, math.nan, 3.0], 3) == [1.0, 2.0, 3.0]
     assert math.isnan(smooth([math.nan], 1)[0])
+
+
+def test_figures_of_the_plan_are_named_in_words() -> None:
+    names = ["entropy", "deviation", "hard_mass", "hard_pairs", "marginal_error"]
+    numbers = {f"train/plan_{name}": ([1.0, 2.0], [0.1, 0.2 + place]) for place, name in enumerate(names)}
+    found = [str(chart) for chart in learning_curves(Records(numbers)).charts]
+    assert len(found) == 4  # hard pairs and the mass on them share one
+    assert not any("plan_" in chart for chart in found)
+    for title in ("Hard pairs and the plan&#x27;s mass on them", "Entropy of the plan", "Plan against uniform"):
+        assert sum(title in chart for chart in found) == 1, title
+    (between,) = learning_curves(Records({"train/plan_xy_entropy": ([1.0, 2.0], [0.1, 0.2])})).charts
+    assert "Entropy of the plan, xy" in str(between)
 
 
 def test_long_curves_are_thinned_and_keep_their_ends_and_spikes() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monge.report.definitions import METRICS, importance, is_known, metric
+from monge.report.definitions import importance, is_known, metric
 from monge.report.line_chart import Series, line_chart
 from monge.report.run_folder import Records
 from monge.report.svg import Markup, clean
@@ -17,6 +17,7 @@ _FAMILIES = (
     ("Nearest neighbours on validation data", _PERFECT, ("nn", "knn", "svm", "recall_at_")),
     ("Second tier, E and DCG on validation data", _PERFECT, ("st", "e", "dcg")),
     ("Acceptance on validation pairs", "share of the genuine pairs", ("tar_at_far_",)),
+    ("Hard pairs and the plan's mass on them", "share", ("train/plan_hard_mass", "train/plan_hard_pairs")),
     ("Maps of hard samples", "transport cost", ("train/positive_distance", "train/negative_distance")),
     (
         "Queries that find their own, validation data",
@@ -147,8 +148,9 @@ def _single(name: str, steps: list[float], values: list[float]) -> Markup:
     label, smoothed = clean(name, 34), "" if name == _SMOOTH else _smoothing(len(values))
     title, unit = label, label.split("/")[-1].replace("_", " ")
     plain = name.removeprefix("val/")
-    if name in METRICS:
-        title, unit = metric(name).title, metric(name).short
+    if name.startswith("train/") and is_known(name):
+        title, label = metric(name).title, metric(name).short
+        unit = label
     elif plain != name and is_known(plain):
         unit = metric(name).short
         # Beside the length of the smoothing a phone has no room for the long name.

@@ -194,6 +194,18 @@ PAIRS: dict[str, Metric] = {
 }
 """Metrics of pairs that are verified, named ``<part>/<set>/<metric>``."""
 
+_OF_PLANS = {
+    "entropy": Metric("entropy", "Entropy of the plan", "Over that of the uniform plan; 1 is uniform."),
+    "deviation": Metric(
+        "largest deviation",
+        "Plan against uniform",
+        "Largest relative distance of a weight from the uniform one.",
+    ),
+    "hard_mass": Metric("mass on hard pairs", "Mass of the plan on hard pairs", "Those of a ground cost below 0.1."),
+    "hard_pairs": Metric("share of hard pairs", "Hard pairs of the batch", "Those of a ground cost below 0.1."),
+    "marginal_error": Metric("L1 error", "Error of the plan's marginals", "Both sides, of a mass of 1.", lower=True),
+}
+
 HEADLINES = {
     "map": (("map", "nn", "knn", "svm", "ft", "dcg", "r_precision", "recall_at_1"), 4),
     "geometric_mean": (("geometric_mean", "q2g_r1", "q2g_r10", "g2q_r1", "g2q_r10"), 5),
@@ -204,6 +216,7 @@ HEADLINES = {
 
 _RECALL = re.compile(r"recall_at_([0-9]{1,6})")
 _DIRECTION = re.compile(r"(q2g|g2q)_(?:r([0-9]{1,6})|(medr|meanr|geometric_mean|queries|skipped_queries))")
+_PLAN = re.compile(r"train/plan_(?:(\w+?)_)?(entropy|deviation|hard_mass|hard_pairs|marginal_error)")
 _TAR = re.compile(r"tar_at_far_([0-9]e[+-][0-9]{2})")
 
 
@@ -233,6 +246,9 @@ def metric(name: str, *, pairs: bool = False) -> Metric:
         k = recall[1]
         meaning = f"Share of the queries with an item of their class among the k nearest, k = {k}."
         return Metric(f"R@{k}", f"Recall at {k}", meaning)
+    if plan := _PLAN.fullmatch(name):
+        own, between = _OF_PLANS[plan[2]], f", {plan[1]}" if plan[1] else ""
+        return own._replace(short=f"{own.short}{between}", title=f"{own.title}{between}")
     unknown = Metric(plain, plain, "As named by the run; this report has no definition of it.")
     return METRICS.get(name) or METRICS.get(plain) or _of_pairs(plain) or unknown
 
@@ -263,10 +279,10 @@ def is_known(name: str) -> bool:
     """Whether there is a definition of a metric, named without its prefix.
 
     Example:
-        >>> is_known("eer"), is_known("loudness")
-        (True, False)
+        >>> is_known("eer"), is_known("loudness"), is_known("train/plan_xy_entropy")
+        (True, False, True)
     """
-    return name in METRICS or _of_pairs(name) is not None
+    return name in METRICS or _PLAN.fullmatch(name) is not None or _of_pairs(name) is not None
 
 
 def _of_pairs(name: str) -> Metric | None:
