@@ -266,12 +266,15 @@ def test_kinds_can_be_given(tmp_path: Path) -> None:
 def test_names_and_sources_that_are_not_there() -> None:
     with pytest.raises(MongeError, match="no table is called 'gems', expected one of diamonds, table"):
         load_table("gems")
-    for source in ("packaged", "synthetic"):
-        with pytest.raises(MongeError, match=f"no {source} table is called 'table': give --data PATH"):
-            load_table("table", source, target="grade")
+    with pytest.raises(MongeError, match="no package has a table of one's own: give --data PATH"):
+        load_table("table")
+    with pytest.raises(MongeError, match=r"data\.target: missing, a table of one's own needs the name of the column"):
+        load_table("table", "my.csv")
+    drawn = load_table("table", "synthetic")
+    assert drawn.classes == load_table("diamonds", "synthetic").classes
     with pytest.raises(MongeError, match="diamonds is a table: load it with load_table"):
         data.load_images("diamonds", "synthetic")
-    with pytest.raises(MongeError, match=r"no package carries table: give --data FILE .*test and perhaps val files$"):
+    with pytest.raises(MongeError, match=r"no package carries table: give --data FILE .* perhaps val files, or"):
         data.fetch("table")
     with pytest.raises(DataFormatError, match="no such file"):
         load_table("table", "no/such.csv", target="grade")

@@ -92,7 +92,7 @@ _SOURCES = {
         Source(
             name="table",
             title="a table of one's own, classes in one of its columns",
-            kinds=("path",),
+            kinds=("path", "synthetic"),
             size="CSV up to 512 MiB, Parquet up to 2 GiB unpacked",
             licence="its owner's",
             how="--data FILE (CSV or Parquet), or --data FOLDER with train, test and perhaps val files",

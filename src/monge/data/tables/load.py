@@ -36,8 +36,8 @@ def load_table(
 
     Args:
         name: ``"diamonds"``, or ``"table"`` for one's own.
-        source: ``"packaged"`` (fetched before, diamonds alone), ``"synthetic"`` (drawn, diamonds alone), or the path of
-            a CSV or Parquet file, or of a folder with ``train``, ``test`` and perhaps ``val`` files.
+        source: ``"packaged"`` (fetched before, diamonds alone), ``"synthetic"`` (drawn rows like those of diamonds), or
+            the path of a CSV or Parquet file, or of a folder with ``train``, ``test`` and perhaps ``val`` files.
         target: Column with the classes; ``cut`` for diamonds unless given, where ``color`` and ``clarity`` are graded
             too.
         levels: The classes from low to high; known for the diamonds, and not needed where the classes are numbers.
@@ -62,15 +62,15 @@ def load_table(
     """
     if name not in TABLES:
         raise MongeError(f"no table is called {name!r}, expected one of {', '.join(TABLES)}")
-    if target is None and name == "table":
+    if name == "table" and source == "packaged":
+        raise MongeError("no package has a table of one's own: give --data PATH of a CSV or Parquet file, or synthetic")
+    if target is None and name == "table" and source != "synthetic":
         raise MongeError("data.target: missing, a table of one's own needs the name of the column with the classes")
     chosen = target or "cut"
-    known = DIAMOND_LEVELS.get(chosen) if name == "diamonds" else None
+    known = DIAMOND_LEVELS.get(chosen) if name == "diamonds" or source == "synthetic" else None
     options = TableOptions(chosen, known if levels is None else levels, ordered, tuple(drop), kinds, split, split_seed)
     if source not in ("packaged", "synthetic"):
         return load_own_table(source, options, "own table" if name == "table" else f"{name} by path")
-    if name == "table":
-        raise MongeError(f"no {source} table is called 'table': give --data PATH of a CSV or Parquet file")
     if source == "synthetic":
         drawn = draw_diamonds()
         told = f"synthetic: {len(drawn):,} drawn rows with the columns of diamonds (seed 0), no real stones"
