@@ -158,8 +158,9 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         cross_modal_retrieval(x, y, lx, ly, recall_at=(0, 1))
     with pytest.raises(MongeError, match="row 2 has a NaN"):
         cross_modal_retrieval(torch.where(torch.arange(30)[:, None] == 2, torch.nan, x), y, lx, ly)
-    with pytest.raises(MongeError, match=r"expected \(Q, N\) without NaN"):
-        ranks_of_scores(torch.full((2, 2), torch.nan), torch.arange(2), torch.arange(2))
+    for scores in (torch.full((2, 2), torch.nan), torch.eye(2).long()):
+        with pytest.raises(MongeError, match=r"expected floats \(Q, N\) without NaN"):
+            ranks_of_scores(scores, torch.arange(2), torch.arange(2))
     with pytest.raises(MongeError, match="temperature: found 0"):
         dual_softmax_retrieval(x, y, lx, ly, temperature=0)
     with pytest.raises(MongeError, match="beta: found -1"):

@@ -163,3 +163,25 @@ def test_maps_of_other_channels_are_refused():
         transport_distances(torch.zeros(2, 3), torch.tensor([0]), torch.tensor([1]))
     with pytest.raises(MongeError, match="rows 0 to 4, expected rows of the embeddings, 0 to 1"):
         transport_distances(drawn(2, 0), torch.tensor([0, 4]), torch.tensor([1, 1]))
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_maps_that_are_not_finite_are_refused(broken):
+    maps = drawn(3, 0)
+    maps[1, 2, 0, 0] = broken
+    with pytest.raises(MongeError, match="maps: found a NaN or infinite value"):
+        transport_distances(maps, torch.tensor([0, 1]), torch.tensor([2, 2]))
+    with pytest.raises(MongeError, match="maps: found a NaN or infinite value"):
+        matched_regions(drawn(3, 1), maps)
+
+
+def test_maps_of_two_precisions_and_narrow_pairs_are_compared():
+    maps, other = drawn(4, 0), drawn(4, 1)
+    mixed, whole = matched_regions(maps, other.float()), matched_regions(maps, other)
+    torch.testing.assert_close(mixed.first_heat, whole.first_heat, atol=2e-3, rtol=0)
+    first, second = torch.tensor([0, 3]), torch.tensor([1, 2])
+    expected = transport_distances(maps, first, second, other_maps=other)
+    found = transport_distances(maps, first.to(torch.uint8), second.to(torch.int16), other_maps=other)
+    assert torch.equal(found, expected)
+    with pytest.raises(MongeError, match="maps: found none, expected at least one pair"):
+        matched_regions(maps[:0], other[:0])

@@ -74,6 +74,14 @@ def test_far_from_zero_and_of_great_size() -> None:
         assert math.isnan(pearson(torch.full((10,), 0.1), y[:10]))
 
 
+def test_a_correlation_is_never_beyond_one() -> None:
+    for count in range(2, 40):
+        values = torch.arange(count) ** 3 + 0.1
+        for measure in (kendall_tau_b, spearman, pearson):
+            assert measure(values, values) == pytest.approx(1.0, abs=1e-12)
+            assert -1.0 <= measure(values, -values) < measure(values, values) <= 1.0
+
+
 def test_wrong_values_are_refused() -> None:
     good = torch.tensor([1.0, 2.0])
     with pytest.raises(MongeError, match="first values: found complex, NaN or infinite"):

@@ -93,6 +93,8 @@ def test_what_does_not_fit_is_named():
         pool_templates(x, templates, media, weights=-torch.ones(40))
     with pytest.raises(MongeError, match=r"found \(2,\) and \(1,\)"):
         template_similarities(pooled, torch.tensor([3, 3]), torch.tensor([3]))
+    with pytest.raises(MongeError, match=r"second: found dtype torch\.float32, expected integer"):
+        template_similarities(pooled, torch.tensor([3]), torch.tensor([3.4]))
 
 
 def searched(seed: int, strangers: int = 25):

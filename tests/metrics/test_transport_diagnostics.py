@@ -92,8 +92,8 @@ def test_batches_equal_single_problems() -> None:
 def test_single_pair_and_no_mass() -> None:
     one = plan_diagnostics(torch.ones(1, 1))
     assert (float(one["entropy"]), float(one["effective_pairs"]), float(one["uniform_deviation"])) == (1.0, 1.0, 0.0)
-    none = plan_diagnostics(torch.zeros(2, 2))
-    assert all(none[key].isnan() for key in ("entropy", "effective_pairs", "uniform_deviation"))
+    none = plan_diagnostics(torch.zeros(2, 2), ground_cost=torch.ones(2, 2))
+    assert all(none[key].isnan() for key in ("entropy", "effective_pairs", "uniform_deviation", "hard_share"))
     assert float(none["row_error"]) == pytest.approx(1.0)
 
 
@@ -110,5 +110,6 @@ def test_half_plans(dtype: torch.dtype) -> None:
 def test_no_gradient_is_kept_and_wrong_plans_are_refused() -> None:
     plan = torch.full((2, 2), 0.25, requires_grad=True)
     assert not any(value.requires_grad for value in plan_diagnostics(plan).values())
-    with pytest.raises(MongeError, match="expected floating"):
-        plan_diagnostics(torch.ones(3))
+    for wrong in (torch.ones(3), torch.ones(0, 3), torch.ones(2, 2).long()):
+        with pytest.raises(MongeError, match="expected floating"):
+            plan_diagnostics(wrong)

@@ -153,3 +153,12 @@ def test_what_cannot_be_measured_is_one_line():
         verify(torch.rand(4), same, 2, protocol="lfw")  # type: ignore[arg-type]
     with pytest.raises(MongeError, match="rows 0 to 9, expected rows of the embeddings, 0 to 3"):
         pair_distances(torch.rand(4, 2), torch.tensor([0, 9]), torch.tensor([1, 1]))
+    with pytest.raises(MongeError, match=r"first: found dtype torch\.float32, expected integers"):
+        pair_distances(torch.rand(4, 2), torch.tensor([0.0, 2.7]), torch.tensor([1, 1]))
+    for wrong in (torch.zeros(4, 2, dtype=torch.int64), torch.rand(2)):
+        with pytest.raises(MongeError, match=r"expected floating embeddings \(N, D\)"):
+            pair_distances(wrong, torch.tensor([0]), torch.tensor([1]))
+        with pytest.raises(MongeError, match=r"mirrored: .* expected floating embeddings \(N, D\)"):
+            flip_sum(torch.rand(4, 2), wrong)
+    with pytest.raises(MongeError, match=r"mirrored: found shape \(1, 2\), expected \(4, 2\)"):
+        flip_sum(torch.rand(4, 2), torch.rand(1, 2))

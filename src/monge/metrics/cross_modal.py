@@ -189,8 +189,8 @@ def ranks_of_scores(scores: Tensor, query_labels: Tensor, gallery_labels: Tensor
         >>> ranks_of_scores(scores, torch.arange(3), torch.arange(3))
         tensor([1., 3., 2.], dtype=torch.float64)
     """
-    if scores.dim() != 2 or bool(scores.isnan().any()):
-        raise MongeError(f"scores: found shape {tuple(scores.shape)}, expected (Q, N) without NaN")
+    if scores.dim() != 2 or not scores.is_floating_point() or bool(scores.isnan().any()):
+        raise MongeError(f"scores: found {scores.dtype} {tuple(scores.shape)}, expected floats (Q, N) without NaN")
     check_labels("query_labels", query_labels, scores.shape[0])
     check_labels("gallery_labels", gallery_labels, scores.shape[1])
     return _of_first(-scores, query_labels.to(scores.device), gallery_labels.to(scores.device))

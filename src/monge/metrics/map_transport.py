@@ -28,14 +28,16 @@ def map_points(maps: Tensor) -> Tensor:
         float32 ``(N, H * W, C)``; float64 if that came in.
 
     Raises:
-        MongeError: Not feature maps.
+        MongeError: Not feature maps, or one with a NaN or infinite value.
 
     Example:
         >>> map_points(torch.zeros(2, 8, 3, 3)).shape
         torch.Size([2, 9, 8])
     """
-    if maps.dim() != 4 or not maps.is_floating_point():
+    if maps.dim() != 4 or 0 in maps.shape[1:] or not maps.is_floating_point():
         raise MongeError(f"maps: found {maps.dtype} {tuple(maps.shape)}, expected floating feature maps (N, C, H, W)")
+    if not bool(maps.isfinite().all()):
+        raise MongeError("maps: found a NaN or infinite value, expected finite feature maps")
     points = maps.detach().flatten(2).transpose(1, 2)
     return points if points.itemsize >= 4 else points.float()
 
@@ -86,7 +88,7 @@ def map_plans(
         The solved problems, and their ground costs ``(B, H * W, H' * W')``.
 
     Raises:
-        MongeError: Not feature maps, or of different channels.
+        MongeError: Not feature maps, not finite, none at all, or of different channels.
 
     Example:
         >>> solved, cost = map_plans(torch.rand(2, 8, 3, 3), torch.rand(2, 8, 2, 2))
@@ -98,6 +100,10 @@ def map_plans(
         raise MongeError(
             f"maps: found {tuple(first.shape)} and {tuple(second.shape)}, expected as many, of equal channels"
         )
+    if len(x) == 0:
+        raise MongeError("maps: found none, expected at least one pair")
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    x, y = x.to(dtype), y.to(dtype)
     cost = ot.pairwise_cost(x, y, metric="cosine")  # (B, H W, H' W')
     a, b = position_weights(x, y, weights), position_weights(y, x, weights)
     return ot.sinkhorn(cost, a, b, epsilon=epsilon, grad="none"), cost
@@ -126,7 +132,7 @@ def transport_distances(
         float32 ``(P,)``, from 0 to 2: the linear cost of the plan, without its entropy.
 
     Raises:
-        MongeError: Not feature maps, or pairs that are no rows of them.
+        MongeError: Not feature maps, not finite, or pairs that are no rows of them.
 
     Example:
         >>> maps = torch.eye(4).reshape(1, 4, 2, 2)
@@ -140,7 +146,8 @@ def transport_distances(
         raise MongeError(f"first and second: found {tuple(first.shape)} and {tuple(second.shape)}, expected (P,) twice")
     out = torch.zeros(len(first), dtype=torch.float32, device=maps.device)
     for part in _parts(len(first), maps[:1].numel()):
-        solved, _ = map_plans(maps[first[part]], others[second[part]], epsilon=epsilon, weights=weights)
+        sides = maps[first[part].long()], others[second[part].long()]
+        solved, _ = map_plans(*sides, epsilon=epsilon, weights=weights)
         out[part] = solved.cost.float()
     return out
 

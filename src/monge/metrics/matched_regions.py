@@ -47,7 +47,7 @@ def matched_regions(
         `MatchedRegions`.
 
     Raises:
-        MongeError: Not feature maps, or of different channels.
+        MongeError: Not feature maps, not finite, none at all, or of different channels.
 
     Example:
         >>> maps = torch.eye(4).reshape(1, 4, 2, 2)

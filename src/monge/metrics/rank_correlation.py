@@ -36,7 +36,8 @@ class PairCounts(NamedTuple):
         first, second = strict + self.second_tied, strict + self.first_tied
         if not first or not second:
             return math.nan
-        return (self.concordant - self.discordant) / math.sqrt(first) / math.sqrt(second)
+        value = (self.concordant - self.discordant) / math.sqrt(first) / math.sqrt(second)
+        return max(-1.0, min(1.0, value))  # rounding
 
     @property
     def c_index(self) -> float:

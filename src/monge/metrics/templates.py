@@ -172,7 +172,7 @@ def template_similarities(templates: Templates, first: Tensor, second: Tensor, c
         float32 ``(P,)``, summed in float64; `monge.metrics.roc.tar_at_far` takes them.
 
     Raises:
-        MongeError: Sides that differ in length, or a template without pictures.
+        MongeError: Sides that differ in length or are no integers, or a template without pictures.
 
     Example:
         >>> templates = Templates(torch.tensor([3, 7]), torch.eye(2))
@@ -181,6 +181,8 @@ def template_similarities(templates: Templates, first: Tensor, second: Tensor, c
     """
     if first.dim() != 1 or first.shape != second.shape:
         raise MongeError(f"first and second: found {tuple(first.shape)} and {tuple(second.shape)}, expected (P,) twice")
+    for name, side in (("first", first), ("second", second)):
+        check_labels(name, side, len(side))
     out = torch.empty(len(first), dtype=torch.float32, device=templates.embeddings.device)
     for start in range(0, len(first), chunk):
         part = slice(start, start + chunk)

@@ -55,7 +55,7 @@ def plan_diagnostics(
         >>> {key: round(float(value), 4) for key, value in report.items() if key != "row_error"}
         {'entropy': 0.5, 'effective_pairs': 2.0, 'uniform_deviation': 1.0, 'column_error': 0.0}
     """
-    if plan.dim() < 2 or not plan.is_floating_point():
+    if plan.dim() < 2 or 0 in plan.shape[-2:] or not plan.is_floating_point():
         raise MongeError(
             f"plan: found a {plan.dtype} tensor of shape {tuple(plan.shape)}, expected floating (..., N, M)"
         )
@@ -67,7 +67,8 @@ def plan_diagnostics(
     pairs = rows[..., :, None] & columns[..., None, :]  # (..., N, M)
     plan = torch.where(pairs, plan, 0.0)
     count = pairs.sum(dim=(-2, -1)).to(plan.dtype)
-    share = plan / plan.sum(dim=(-2, -1), keepdim=True)  # (..., N, M), NaN without mass
+    mass = plan.sum(dim=(-2, -1), keepdim=True)
+    share = plan / mass  # (..., N, M), NaN without mass
     nats = -torch.xlogy(share, share).sum(dim=(-2, -1))
     uneven = torch.where(pairs, share * count[..., None, None] - 1, 0.0)
     report = {
@@ -78,7 +79,7 @@ def plan_diagnostics(
     if ground_cost is not None:
         hard = ground_cost < hard_below
     if hard is not None:
-        report["hard_share"] = torch.where(hard & pairs, share, 0.0).sum(dim=(-2, -1))
+        report["hard_share"] = (torch.where(hard & pairs, plan, 0.0) / mass).sum(dim=(-2, -1))
     report["row_error"] = _error(plan.sum(dim=-1), a, rows)
     report["column_error"] = _error(plan.sum(dim=-2), b, columns)
     return report

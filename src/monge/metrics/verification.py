@@ -176,12 +176,13 @@ def pair_distances(embeddings: Tensor, first: Tensor, second: Tensor, chunk: int
         float64 ``(P,)``, from 0 to 4.
 
     Raises:
-        MongeError: Sides that differ in length, or that are no rows of `embeddings`.
+        MongeError: No floating embeddings, sides that differ in length, or that are no rows of `embeddings`.
 
     Example:
         >>> pair_distances(torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 0]), torch.tensor([0, 1]))
         tensor([0., 2.], dtype=torch.float64)
     """
+    _check_floats("embeddings", embeddings)
     check_rows(len(embeddings), first, second)
     out = torch.empty(len(first), dtype=torch.float64, device=embeddings.device)
     for start in range(0, len(first), chunk):
@@ -200,7 +201,7 @@ def check_rows(count: int, first: Tensor, second: Tensor) -> None:
         second: The other side, ``(P,)``.
 
     Raises:
-        MongeError: Sides that differ in length or name other rows.
+        MongeError: Sides that differ in length, are no integers or name other rows.
 
     Example:
         >>> check_rows(2, torch.tensor([0]), torch.tensor([1]))
@@ -208,6 +209,8 @@ def check_rows(count: int, first: Tensor, second: Tensor) -> None:
     if first.dim() != 1 or first.shape != second.shape:
         raise MongeError(f"first and second: found {tuple(first.shape)} and {tuple(second.shape)}, expected (P,) twice")
     for name, side in (("first", first), ("second", second)):
+        if side.is_floating_point() or side.is_complex():
+            raise MongeError(f"{name}: found dtype {side.dtype}, expected integers, rows of the embeddings")
         if side.numel() and not 0 <= int(side.min()) <= int(side.max()) < count:
             found = f"{int(side.min())} to {int(side.max())}"
             raise MongeError(f"{name}: found rows {found}, expected rows of the embeddings, 0 to {count - 1}")
@@ -223,11 +226,24 @@ def flip_sum(embeddings: Tensor, mirrored: Tensor) -> Tensor:
     Returns:
         float64 ``(N, D)``; a row that sums to zero stays zero.
 
+    Raises:
+        MongeError: No floating embeddings, or other shapes than one another's.
+
     Example:
         >>> flip_sum(torch.tensor([[2.0, 1.0]]), torch.tensor([[1.0, 3.0]]))
         tensor([[0.6000, 0.8000]], dtype=torch.float64)
     """
+    _check_floats("embeddings", embeddings)
+    _check_floats("mirrored", mirrored)
+    if embeddings.shape != mirrored.shape:
+        raise MongeError(f"mirrored: found shape {tuple(mirrored.shape)}, expected {tuple(embeddings.shape)}")
     return unit_rows(embeddings.detach().double() + mirrored.detach().double())
+
+
+def _check_floats(name: str, embeddings: Tensor) -> None:
+    if embeddings.dim() != 2 or not embeddings.is_floating_point():
+        found = f"{embeddings.dtype} {tuple(embeddings.shape)}"
+        raise MongeError(f"{name}: found {found}, expected floating embeddings (N, D)")
 
 
 def unit_rows(rows: Tensor) -> Tensor:
