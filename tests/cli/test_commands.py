@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -182,6 +183,17 @@ def test_interrupts_outside_of_training_end_with_130(capsys, monkeypatch):
     monkeypatch.setattr("monge.recipes.list_recipes", interrupt)
     line, code = failed(capsys, "recipes")
     assert (line, code) == ("interrupted", 130)
+
+
+@pytest.mark.parametrize("place", [None, "runs/a/metrics.jsonl"])
+def test_a_full_disk_is_one_line(capsys, monkeypatch, place):
+    def full(*words):
+        raise OSError(errno.ENOSPC, "No space left on device", place)
+
+    monkeypatch.setattr("monge.recipes.list_recipes", full)
+    line, code = failed(capsys, "recipes")
+    named = "" if place is None else f"{place}: "
+    assert (line, code) == (f"error: {named}No space left on device; make room or choose another place", 2)
 
 
 def test_smoke_and_real_data_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:

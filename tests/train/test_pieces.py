@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import signal
@@ -23,6 +24,7 @@ from monge.train.baselines import BASELINES
 from monge.train.batch_samplers import build_sampler
 from monge.train.batches import Batches
 from monge.train.building import build_task
+from monge.train.checkpoints import save_checkpoint
 from monge.train.inference import _interleave, outputs_of
 from monge.train.losses import TwoBatches
 from monge.train.measures import check_measurable, reference_split
@@ -211,6 +213,28 @@ def test_atomic_writes_leave_the_old_file_on_failure(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a", fail)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),
+        RuntimeError('Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left" })'),
+    ],
+)
+def test_a_full_disk_is_told_in_one_way(tmp_path, monkeypatch, error):
+    def fail(path):
+        path.write_text("half")
+        raise error
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_atomically(tmp_path / "a", fail)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a"))
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(torch, "save", lambda content, part: fail(part))
+    with pytest.raises(RunError, match=r"last\.ckpt: cannot be written \(No space left on device\)$"):
+        save_checkpoint(tmp_path / "last.ckpt", {})
 
 
 def test_a_second_signal_stops_at_once_and_handlers_are_given_back():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -10,6 +11,9 @@ from typing import TextIO
 
 from monge.errors import MongeError
 from monge.extras import require
+
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What files that cannot be written fail with, wherever that happens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has closed it; nothing is left to be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror}; make room or choose another place", file=sys.stderr)
+        return 2
 
 
 def _one_line(

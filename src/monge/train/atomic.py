@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+# How torch and safetensors say that a disk is full.
+_FULL = ("unexpected pos", "No space left", "StorageFull")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -13,6 +17,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: Where the file shall be.
         write: Gets the path of the neighbour.
+
+    Raises:
+        OSError: It cannot be written; names the file.
 
     Example:
         >>> import tempfile
@@ -28,5 +35,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with neighbour.open("rb+") as file:
             os.fsync(file.fileno())
         neighbour.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    except Exception as error:
+        if not any(words in str(error) for words in _FULL):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     finally:
         neighbour.unlink(missing_ok=True)

@@ -52,8 +52,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     try:
         write_atomically(path, lambda part: torch.save(dict(checkpoint), part))
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise RunError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from error
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be written ({reason})") from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
