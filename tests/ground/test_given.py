@@ -68,6 +68,15 @@ def test_expected_is_the_mean_over_the_target(ground: Ground) -> None:
 
 
 @every_ground
+def test_labels_of_any_integers_and_of_nothing_else(ground: Ground) -> None:
+    labels = torch.tensor([1, 0, 5, 2, 2, 1])
+    for dtype in (torch.int32, torch.uint8):
+        assert torch.equal(ground.columns(labels.to(dtype), 6), ground.columns(labels, 6))
+    with pytest.raises(ValueError, match="expected integers, the numbers of classes"):
+        ground.columns(labels.float(), 6)
+
+
+@every_ground
 def test_another_number_of_classes_is_refused(ground: Ground) -> None:
     if ground.num_classes is None:
         assert ground.columns(torch.tensor([1]), 9).shape == (1, 9)
@@ -182,6 +191,8 @@ def test_rounding_is_no_asymmetry() -> None:
         (lambda: Line().matrix(), "needs num_classes"),
         (lambda: Power(Line(), 0.0), "omega is 0.0"),
         (lambda: FromEmbeddings(torch.zeros(3, 2)), "vector of class 0 is zero"),
+        (lambda: FromEmbeddings(1e-20 * torch.ones(3, 2)), "vector of class 0 is zero"),
+        (lambda: FromEmbeddings(1e30 * torch.ones(3, 2)), "vector of class 0 is not finite"),
         (lambda: FromEmbeddings(torch.full((3, 2), torch.inf), "euclidean"), "vector of class 0 is not finite"),
         (lambda: FromEmbeddings(torch.zeros(3)), r"shape \(3,\)"),
         (lambda: FromEmbeddings(torch.ones(3, 2), "manhattan"), "metric is 'manhattan'"),

@@ -216,6 +216,8 @@ def test_a_state_that_lacks_something_is_noticed() -> None:
         Learned(5).load_state_dict(state)
     with pytest.raises(RuntimeError, match=r"Unexpected key.*state\.extra"):
         Learned(5).load_state_dict({**Learned(5).state_dict(), "state.extra": torch.zeros(1)})
+    with pytest.raises(RuntimeError, match="holds 4 classes, expected 5"):
+        Learned(5).load_state_dict(Learned(4).state_dict())
 
 
 def test_copies_and_half_precision_leave_sums_alone() -> None:
@@ -226,6 +228,15 @@ def test_copies_and_half_precision_leave_sums_alone() -> None:
     ground.state.clear()
     assert other.state["sums"].dtype == torch.float64
     assert other.state["sums"].sum() == pytest.approx(30)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_labels_of_any_integers(dtype: torch.dtype) -> None:
+    x, y = features(30)
+    ground, exact = Learned(5), Learned(5)
+    ground.observe(x, y.to(dtype))
+    exact.observe(x, y)
+    assert torch.equal(ground.state["sums"], exact.state["sums"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -251,6 +251,12 @@ def test_a_learned_ground_starts_with_cross_entropy() -> None:
         torch.testing.assert_close(loss(x, y, features), torch.nn.functional.cross_entropy(x, y))
         loss.end_epoch()
     torch.testing.assert_close(loss(x, y, features), SquaredEMDLoss(loss.ground.matrix())(x, y))
+    for dtype in (torch.int16, torch.uint8):
+        narrow = SquaredEMDLoss(Learned(6), ignore_index=2)
+        narrow(x, y.to(dtype), features)
+        assert narrow.learned.state["counts"].tolist() == [int((y == k).sum()) * (k != 2) for k in range(6)]
+    with pytest.raises(ValueError, match="Learned ground holds distances between 7 classes, found 6"):
+        SquaredEMDLoss(Learned(7))(x, y, features)
     with pytest.raises(ValueError, match="needs the features in training"):
         loss(x, y)
     counted = loss.learned.state["counts"].sum()

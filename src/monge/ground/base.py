@@ -45,10 +45,12 @@ class Ground(nn.Module):
             ``D[i, label]`` at ``[..., i]``, shape ``(..., C)``, float32 or float64, without gradient.
 
         Raises:
-            ValueError: The distance is one between another number of classes.
+            ValueError: Labels that are no integers, or a distance between another number of classes.
         """
         self.check(num_classes)
-        flat = labels.reshape(-1)
+        if labels.is_floating_point() or labels.is_complex():
+            raise ValueError(f"labels have dtype {labels.dtype}: expected integers, the numbers of classes")
+        flat = labels.reshape(-1).long()
         if self._costly and len(flat) > num_classes:
             every = torch.arange(num_classes, device=labels.device)
             found = self._columns(every, num_classes).index_select(0, flat)  # (N, C)

@@ -14,6 +14,9 @@ from monge.ot import pairwise_cost
 
 EmbeddingMetric = Literal["cosine", "euclidean"]
 
+# Shorter vectors have no cosine; see `monge.ot.pairwise_cost`.
+_SHORTEST = 1e-12
+
 
 class FromEmbeddings(Ground):
     """Distances between class vectors, computed when they are asked for: memory is C x F, never C x C.
@@ -23,7 +26,8 @@ class FromEmbeddings(Ground):
         metric: ``"cosine"``: ``1 - cos(v_i, v_k)``, in [0, 2]. ``"euclidean"``: ``|v_i - v_k|``.
 
     Raises:
-        ValueError: An unknown metric, vectors that are not finite, or a zero vector where the metric is cosine.
+        ValueError: An unknown metric, vectors of a length that is not finite, or a zero vector (or one shorter than
+            1e-12) where the metric is cosine.
 
     Example:
         >>> words = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
@@ -43,7 +47,8 @@ class FromEmbeddings(Ground):
                 f"class vectors have shape {tuple(given.shape)} and dtype {given.dtype}: expected floats (C, F), one "
                 "row for each class"
             )
-        for wrong, what in ((~torch.isfinite(given).all(1), "not finite"), ((given == 0).all(1), "zero")):
+        length = torch.linalg.vector_norm(given.to(torch.promote_types(given.dtype, torch.float32)), dim=1)  # (C,)
+        for wrong, what in ((~torch.isfinite(length), "not finite"), (length <= _SHORTEST, "zero")):
             if bool(wrong.any()) and (metric == "cosine" or what == "not finite"):
                 raise ValueError(f"the vector of class {int(wrong.nonzero()[0])} is {what}: {metric} has no use for it")
         super().__init__(len(given))

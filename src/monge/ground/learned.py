@@ -122,7 +122,7 @@ class Learned(Ground):
             sums.addmm_(members.t(), shares)
             counts.add_(members.sum(0))
             return
-        flat = labels.reshape(-1)
+        flat = labels.reshape(-1).long()
         if len(flat) != len(rows):
             raise _unfit(features, labels)
         counted = (flat >= 0) & useful.squeeze(1)  # (R,)
@@ -204,6 +204,9 @@ class Learned(Ground):
     @staticmethod
     def _after_load(module: Any, _: Any) -> None:
         assert isinstance(module, Learned)
+        held = len(module.state["counts"])
+        if held != module.num_classes:
+            raise RuntimeError(f"the state of a learned ground holds {held} classes, expected {module.num_classes}")
         module._look_at_state()
 
     def extra_repr(self) -> str:

@@ -66,6 +66,7 @@ class GroundLoss(nn.Module):
                 ignore_index=self.ignore_index,
                 label_smoothing=self.label_smoothing,
             )
+            self.ground.check(batch.logits.shape[1])  # a head start looks at no distance
             if self.learned is not None and self.training:
                 self._observe(self.learned, targets, features)
             return batch.reduce(self._rows(batch), self.reduction)
@@ -91,7 +92,7 @@ class GroundLoss(nn.Module):
         if features is None:
             raise ValueError("a learned ground needs the features in training: call loss(logits, targets, features)")
         if not targets.is_floating_point():
-            targets = torch.where(targets == self.ignore_index, -1, targets)
+            targets = torch.where(targets == self.ignore_index, -1, targets.long())
         learned.observe(features, targets)
 
     def extra_repr(self) -> str:
