@@ -151,6 +151,17 @@ def test_a_missing_library_names_the_command(monkeypatch: pytest.MonkeyPatch) ->
         importlib.import_module("monge.integrations.pml")
 
 
+def test_plan_reducer_refuses_what_it_has_no_weights_for() -> None:
+    (x, labels), (y, ly) = batch(24, 12), batch(24, 13)
+    reducer = PlanReducer(SoftMiner())
+    for reference, of_reference in ((y, ly), (y[:9], ly[:9])):
+        with pytest.raises(MongeError, match="pairs that a batch's labels make"):
+            losses.ContrastiveLoss(reducer=reducer)(x, labels, None, reference, of_reference)
+    for loss, named in ((losses.TripletMarginLoss, "triplets"), (losses.MultiSimilarityLoss, "samples")):
+        with pytest.raises(MongeError, match=f"found a loss of {named}, expected one of pairs"):
+            loss(reducer=reducer)(x, labels)
+
+
 def test_plan_reducer_refuses_a_reference_set() -> None:
     (x, lx), (y, ly) = batch(8, 12), batch(24, 13)
     with pytest.raises(MongeError, match="within one batch"):

@@ -92,9 +92,25 @@ def test_degenerate_batches() -> None:
             assert weights.negative.isfinite().all()
 
 
-def test_unknown_normalisation_is_refused() -> None:
-    with pytest.raises(ValueError, match="polarity"):
-        SoftMiner(normalize="mean")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normalize": "mean"}, "polarity"),
+        ({"negative": "hinge"}, "negative is one of hinge_sq_dist, dist_hinge_sq, found 'hinge'"),
+        ({"margin": 0.0}, "found margin 0.0, gamma"),
+        ({"epsilon": -1.0}, "epsilon -1.0"),
+        ({"gamma": float("nan")}, "gamma nan"),
+        ({"pos_margin": -0.1}, "pos_margin -0.1"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SoftMiner(**options)
+    if "normalize" not in options:
+        with pytest.raises(ValueError, match=message):
+            importance_weights(*batch(), **options)
+        with pytest.raises(ValueError, match=message):
+            BatchwiseOTLoss(**options)
 
 
 def test_compiles_whole() -> None:

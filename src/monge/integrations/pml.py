@@ -79,14 +79,15 @@ class PlanReducer(BaseReducer):  # type: ignore[misc]
     """Soft mining for the pair losses of pytorch-metric-learning: a mean over pairs weighted by the transport plan.
 
     Positive and negative pairs are averaged apart, as the library does, each with the plan's weights. The pairs must
-    lie within one batch: a reducer is not shown the reference set.
+    lie within one batch, since a reducer is not shown the reference set, and be those that its labels make. (A set with
+    the labels of the batch, in its order, cannot be told from it: call such losses without ``ref_emb``.)
 
     Args:
         miner: Where the weights come from; its ``normalize`` does not matter, since the weights are averaged with.
         normalize_embeddings: Give the miner embeddings of length 1, as the library's distances make them by default.
 
     Raises:
-        MongeError: On a call, if the pairs point outside the batch.
+        MongeError: On a call, if the pairs are not those of the batch, or the loss is not one of pairs.
 
     Example:
         >>> from pytorch_metric_learning.losses import ContrastiveLoss
@@ -112,6 +113,16 @@ class PlanReducer(BaseReducer):  # type: ignore[misc]
         """Weighted mean over negative pairs."""
         return self._mean(losses, pairs, embeddings, labels, polarity=1)
 
+    def triplet_reduction(self, losses: Tensor, triplets: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Raises: a triplet has no weight of its own."""
+        raise MongeError(
+            "PlanReducer weighs pairs: found a loss of triplets, expected one of pairs, as ContrastiveLoss"
+        )
+
+    def element_reduction(self, losses: Tensor, indices: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Raises: a sample has no weight of its own."""
+        raise MongeError("PlanReducer weighs pairs: found a loss of samples, expected one of pairs, as ContrastiveLoss")
+
     def _mean(
         self, losses: Tensor, pairs: tuple[Tensor, Tensor], embeddings: Tensor, labels: Tensor, *, polarity: int
     ) -> Tensor:
@@ -120,6 +131,14 @@ class PlanReducer(BaseReducer):  # type: ignore[misc]
             raise MongeError(
                 f"PlanReducer needs pairs within one batch: found partner {int(columns.max())} in a batch of "
                 f"{embeddings.shape[0]}; call the loss without ref_emb"
+            )
+        strange = (rows == columns) | ((labels[rows] == labels[columns]) != (polarity == 0))
+        if bool(strange.any()):
+            place = int(strange.nonzero()[0, 0])
+            kind = "positive" if polarity == 0 else "negative"
+            raise MongeError(
+                f"PlanReducer needs the pairs that a batch's labels make: found {int(rows[place])} and "
+                f"{int(columns[place])} as a {kind} pair; call the loss without ref_emb"
             )
         points = normalize(embeddings.detach(), dim=1) if self.normalize_embeddings else embeddings
         weights = self.miner(points, labels)[polarity][rows, columns]

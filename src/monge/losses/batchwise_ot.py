@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from monge.errors import UniformPlanWarning
 from monge.losses.batch_plan import PlanGradient, batch_plan
 from monge.losses.chunked import streamed_batchwise_ot
-from monge.losses.pairs import IndicesTuple, Negative, check_embeddings, pair_costs, pair_masks
+from monge.losses.pairs import IndicesTuple, Negative, check_costs, check_embeddings, pair_costs, pair_masks
 from monge.losses.plan_diagnostics import PlanDiagnostics, PlanTally
 from monge.losses.presets import PresetName, Quirks, preset_settings
 from monge.losses.released import ReleasedSweeps
@@ -125,6 +125,7 @@ def batchwise_ot_weights(
         tensor([0.3333, 0.3333, 0.3333])
     """
     check_embeddings(embeddings, ref_emb)
+    check_costs(negative, margin=margin, gamma=gamma, epsilon=epsilon, pos_margin=pos_margin)
     # A batch of one has no other pair; its pair with itself costs nothing.
     exclude_diagonal = ref_emb is None and not include_self and embeddings.shape[0] > 1
     if ref_emb is not None and ref_labels is None and indices_tuple is None:
@@ -184,15 +185,11 @@ class BatchwiseOTLoss(nn.Module):
         max_pairs: int | None = None,
     ) -> None:
         super().__init__()
-        if negative not in get_args(Negative) or plan_gradient not in get_args(PlanGradient):
-            raise ValueError(
-                f"negative is one of {get_args(Negative)} and plan_gradient one of {get_args(PlanGradient)}, "
-                f"found {negative!r} and {plan_gradient!r}"
-            )
-        if min(margin, gamma, epsilon, tol) <= 0 or pos_margin < 0 or power < 1:
-            raise ValueError(
-                "margin, gamma, epsilon and tol must be positive, pos_margin not negative, power at least 1"
-            )
+        check_costs(negative, margin=margin, gamma=gamma, epsilon=epsilon, pos_margin=pos_margin)
+        if plan_gradient not in get_args(PlanGradient):
+            raise ValueError(f"plan_gradient is one of {', '.join(get_args(PlanGradient))}, found {plan_gradient!r}")
+        if not (tol > 0 and power >= 1):
+            raise ValueError(f"found tol {tol} and power {power}: tol must be positive, power at least 1")
         if max_pairs is not None and (max_pairs < 1 or sweeps is not None or plan_gradient == "full"):
             raise ValueError(
                 f"max_pairs is {max_pairs}: expected at least 1, beside a plan_gradient of 'detach' or 'kernel' and no "

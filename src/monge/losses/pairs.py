@@ -198,6 +198,31 @@ def pair_costs(
     return hinges(pairwise_cost(embeddings, ref_emb), form=form, margin=margin, pos_margin=pos_margin)
 
 
+def check_costs(negative: str, *, margin: float, gamma: float, epsilon: float, pos_margin: float) -> None:
+    """Refuses settings of pair costs, and of the plan for them, that are outside their range.
+
+    Args:
+        negative: As ``form`` in `pair_costs`.
+        margin: As in `pair_costs`.
+        gamma: Sharpness of the ground cost.
+        epsilon: Entropic regularisation.
+        pos_margin: As in `pair_costs`.
+
+    Raises:
+        ValueError: An unknown form, or a number outside its range.
+
+    Example:
+        >>> check_costs("hinge_sq_dist", margin=1.0, gamma=10.0, epsilon=0.2, pos_margin=0.0)
+    """
+    if negative not in get_args(Negative):
+        raise ValueError(f"negative is one of {', '.join(get_args(Negative))}, found {negative!r}")
+    if not (margin > 0 and gamma > 0 and epsilon > 0 and pos_margin >= 0):
+        raise ValueError(
+            f"found margin {margin}, gamma {gamma}, epsilon {epsilon} and pos_margin {pos_margin}: the first three "
+            "must be positive, the last not negative"
+        )
+
+
 def hinges(squared: Tensor, *, form: Negative, margin: float, pos_margin: float) -> tuple[Tensor, Tensor]:
     """M+ and M- of pairs at given squared distances, each of the shape of ``squared``; arguments as in `pair_costs`.
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from monge.losses.batchwise_ot import BatchwiseOTTerms, batchwise_ot_weights
-from monge.losses.pairs import Negative
+from monge.losses.pairs import Negative, check_costs
 
 Normalize = Literal["pairs", "polarity", "mass"]
 
@@ -101,7 +101,7 @@ class SoftMiner(nn.Module):
             weights to that of negative pairs, for losses that average the two apart. ``"mass"``: 1, the plan itself.
 
     Raises:
-        ValueError: An unknown ``normalize``.
+        ValueError: An unknown ``normalize`` or ``negative``, or a number outside its range.
 
     Example:
         >>> weights = SoftMiner()(torch.tensor([[0.0], [0.6], [0.7]]), torch.tensor([0, 0, 1]))
@@ -123,6 +123,7 @@ class SoftMiner(nn.Module):
         super().__init__()
         if normalize not in ("pairs", "polarity", "mass"):
             raise ValueError(f"normalize is 'pairs', 'polarity' or 'mass', found {normalize!r}")
+        check_costs(negative, margin=margin, gamma=gamma, epsilon=epsilon, pos_margin=pos_margin)
         self.margin, self.gamma, self.epsilon = margin, gamma, epsilon
         self.negative, self.pos_margin, self.include_self = negative, pos_margin, include_self
         self.normalize = normalize
