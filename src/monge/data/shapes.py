@@ -13,9 +13,11 @@ from monge.data.formats.modelnet import read_modelnet
 from monge.data.sources.furniture_views import load_furniture
 from monge.data.sources.kicad_views import load_kicad
 from monge.data.sources.modelnet_views import load_modelnet, render_modelnet
+from monge.data.sources.own_meshes import OWN_MESHES, load_own_meshes
 from monge.data.sources.registry import SHAPES, folder_of
 from monge.data.sources.rendered import Progress, Viewing
 from monge.data.synthetic.shape_layouts import write_fake_modelnet
+from monge.data.views.settings import Up
 from monge.data.views.view_set import ViewSet
 from monge.errors import MongeError
 
@@ -31,6 +33,7 @@ def load_shapes(
     views: int = 12,
     split: Literal["model", "author"] | None = None,
     per_class: int | None = None,
+    up: Up | None = None,
     strict: bool = True,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -41,14 +44,15 @@ def load_shapes(
     that was stopped halfway.
 
     Args:
-        name: ``"furniture"``, ``"kicad"``, ``"modelnet10"`` or ``"modelnet40"``.
-        source: ``"packaged"`` (fetched before, not ModelNet), ``"synthetic"`` (solids of a few classes), or the path
-            of the data: a folder with the five libraries of furniture, one with those of KiCad, or one of ModelNet
-            with OFF files or with pictures of views.
+        name: ``"furniture"``, ``"kicad"``, ``"modelnet10"``, ``"modelnet40"``, or ``"meshes"`` for one's own.
+        source: ``"packaged"`` (fetched before, furniture and kicad alone), ``"synthetic"`` (solids of a few classes),
+            or the path of the data: a folder with the five libraries of furniture, one with those of KiCad, one of
+            ModelNet with OFF files or with pictures of views, or one with a folder of meshes for each class.
         size: Height and width of a view.
         views: Pictures of each shape, from all around at 30 degrees above the horizon.
         split: Of furniture alone, ``"model"`` (the default) or ``"author"``, which holds whole authors out.
         per_class: Of kicad alone, at most so many models of each class, its families taking turns; ``None``: all.
+        up: Of one's own meshes alone, the axis of them that points up; ``None``: z, as for ``monge render``.
         strict: Whether damaged and contradictory entries are an error, or left out, counted and told.
         jobs: Processes that render; ``None``: one for each core. A script that is run by itself needs
             ``if __name__ == "__main__":`` around its work, or ``jobs=1``.
@@ -84,6 +88,8 @@ def load_shapes(
             else f"found {per_class!r}, expected 1 or more"
         )
         raise MongeError(f"data.per_class: {found}")
+    if up is not None and name != OWN_MESHES:
+        raise MongeError(f"data.up: {name} leaves no such choice; leave it out")
     viewing = Viewing(size, views, strict, jobs, progress)
     if source == "synthetic":
         return _synthetic(viewing)
@@ -93,6 +99,8 @@ def load_shapes(
         return load_kicad(None if source == "packaged" else source, viewing, per_class)
     # No package has it; to ask for its folder says so, and where it is to be had.
     folder = folder_of(name) if source == "packaged" else Path(source).expanduser()
+    if name == OWN_MESHES:
+        return load_own_meshes(folder, viewing, up or "z")
     return load_modelnet(_MODELNETS[name], folder, viewing)
 
 

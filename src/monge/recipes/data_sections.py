@@ -16,7 +16,7 @@ from monge.recipes.sketch_data import SKETCHES, SketchData
 TableName = Literal["diamonds", "table"]
 TABLES: tuple[TableName, ...] = get_args(TableName)
 """Names of data that are tables."""
-ShapeName = Literal["furniture", "kicad", "modelnet10", "modelnet40"]
+ShapeName = Literal["furniture", "kicad", "modelnet10", "modelnet40", "meshes"]
 SHAPES: tuple[ShapeName, ...] = get_args(ShapeName)
 """Names of data that are 3D shapes."""
 
@@ -62,6 +62,7 @@ class ShapeData(PictureData):
             data cache. Unset: the views themselves are.
         split: Which of its splits (furniture): ``"model"``, or ``"author"``, which holds whole authors out.
         per_class: At most so many models of each class (kicad), families of near-copies taking turns; unset: all.
+        up: The axis of the meshes that points up (meshes); unset: z.
         strict: False: entries that are missing or damaged are left out and counted.
     """
 
@@ -74,6 +75,7 @@ class ShapeData(PictureData):
     features: Literal["efficientnet-lite0"] | None = None
     split: Literal["model", "author"] | None = None
     per_class: PositiveInt | None = None
+    up: Literal["x", "y", "z"] | None = None
     strict: bool = True
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ def _shapes(data: ShapeData, progress: bool) -> Splits:
     """Views of shapes."""
     with rendering_progress(progress) as shown:
         given: dict[str, Any] = {"size": data.image_size, "views": data.views, "split": data.split}
-        given |= {"per_class": data.per_class, "strict": data.strict}
+        given |= {"per_class": data.per_class, "up": data.up, "strict": data.strict}
         splits = load_shapes(data.name, data.source, progress=shown, **given)
     if data.features is None:
         return splits

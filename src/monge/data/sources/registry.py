@@ -192,6 +192,15 @@ _SOURCES = {
             "or of the 12 pictures of each that https://github.com/jongchyisu/mvcnn_pytorch has",
         ),
         Source(
+            name="meshes",
+            title="3D models of one's own, a folder for each class",
+            kinds=("path", "synthetic"),
+            size="as many as there are; rendered once",
+            licence="their owner's",
+            how="--data FOLDER with <class>/<mesh>, or the same in train/, test/ and perhaps val/; OFF, OBJ, WRL, STL, "
+            "PLY, GLB or 3MF",
+        ),
+        Source(
             name="sketches",
             title="line drawings: icons of 16 of the classes of furniture, from 121 sets",
             kinds=("packaged",),
@@ -238,7 +247,7 @@ _SOURCES = {
 }
 TABLES = ("diamonds", "table")
 """The names among them that are tables, which `monge.data.tables.load_table` loads."""
-SHAPES = ("furniture", "kicad", "modelnet10", "modelnet40")
+SHAPES = ("furniture", "kicad", "modelnet10", "modelnet40", "meshes")
 """The names among them that are 3D shapes, which `monge.data.shapes.load_shapes` loads."""
 FACES = tuple(source.name for source in FACE_SOURCES)
 """The names among them that are identities to verify, which `monge.data.load_faces` loads."""
