@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
+from monge.ot import precision
+
 ELSEWHERE = torch.device("lazy:0")
 _Generator = torch.Generator
 # By their address: operations are handed another Python object for the same generator.
@@ -71,8 +73,12 @@ class _Everywhere(TorchDispatchMode):
 
 
 @contextmanager
-def elsewhere() -> Iterator[torch.device]:
-    """The device; tensors can be sent to it and made on it inside the block."""
+def elsewhere(*, float64: bool = True) -> Iterator[torch.device]:
+    """The device; tensors can be sent to it and made on it inside the block.
+
+    Args:
+        float64: Whether it has this dtype; Apple's GPUs do not.
+    """
     autocast, enabled = torch.autocast, torch.is_autocast_enabled
 
     def known(device_type: str) -> str:
@@ -83,6 +89,7 @@ def elsewhere() -> Iterator[torch.device]:
     with (
         patch("torch.autocast", lambda device_type, *args, **kwargs: autocast(known(device_type), *args, **kwargs)),
         patch("torch.Generator", _generator),
+        patch("monge.ot.precision._WITHOUT_FLOAT64", frozenset() if float64 else frozenset({ELSEWHERE.type})),
         patch("torch.is_autocast_enabled", lambda device_type: enabled(known(device_type))),
         _Everywhere(),
     ):
@@ -112,6 +119,9 @@ def _run(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     result = function(*inner_args, **inner_kwargs)
     if not to_there:
         return result
+    made = [leaf.dtype for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+    if torch.float64 in made and precision.widest_float(ELSEWHERE) != torch.float64:
+        raise TypeError(f"{function}: there is no float64 on {ELSEWHERE}")
     result = tree_map(lambda leaf: ElsewhereTensor(leaf) if isinstance(leaf, Tensor) else leaf, result)
     return return_and_correct_aliasing(function, args, kwargs, result) if there else result
 

@@ -97,12 +97,13 @@ def stepped(module: nn.Module, arguments: list[Tensor]) -> list[Tensor]:
     return found + [torch.zeros(()) if leaf.grad is None else leaf.grad.detach().cpu() for leaf in leaves]
 
 
+@pytest.mark.parametrize("float64", [True, False])
 @pytest.mark.parametrize("case", CASES)
-def test_loss_is_that_of_the_cpu(case: str) -> None:
+def test_loss_is_that_of_the_cpu(case: str, float64: bool) -> None:
     module, arguments = CASES[case]
     with use_backend("torch"):  # what runs on a GPU without Triton
         expected = stepped(copy.deepcopy(module), moved(arguments, "cpu"))
-        with elsewhere() as device:
+        with elsewhere(float64=float64) as device:
             found = stepped(copy.deepcopy(module).to(device), moved(arguments, device))
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)

@@ -78,13 +78,14 @@ def test_solver_is_that_of_the_cpu(solver: str) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("float64", [True, False])
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_distance_is_that_of_the_cpu(distance: str) -> None:
+def test_distance_is_that_of_the_cpu(distance: str, float64: bool) -> None:
     found = []
-    with elsewhere() as device:
+    with elsewhere(float64=float64) as device:
         for where in (torch.device("cpu"), device):
-            p, q = (t.clone().to(where).requires_grad_() for t in (P, Q))
-            value = DISTANCES[distance](p, q.detach())
+            p, q = (t.to(torch.float64 if float64 else torch.float32, copy=True).to(where) for t in (P, Q))
+            value = DISTANCES[distance](p.requires_grad_(), q)
             value.sum().backward()
             assert value.device == p.grad.device == where
             found.append((value.detach().cpu(), p.grad.cpu()))
@@ -104,3 +105,32 @@ def test_warm_starts_stay_there() -> None:
             spent.append(int(result.iterations))
         assert warm.row_potentials.device == device
     assert spent[1] < spent[0]
+
+
+@pytest.mark.parametrize(("epsilon", "reachable"), [(1.0, True), (0.02, True), (1e-5, False)])
+def test_a_device_without_float64_says_what_it_can_reach(epsilon: float, reachable: bool) -> None:
+    cost, settings = 100.0 * COST.float(), {"epsilon": epsilon, "max_iter": 100_000, "on_fail": "ignore"}
+    with use_backend("torch"):
+        exact = ot.sinkhorn(cost.double(), **settings)
+        with elsewhere(float64=False) as device:
+            result = ot.sinkhorn(cost.to(device), **settings)
+            value, plan, error, converged = (
+                t.cpu() for t in (result.value, result.plan, result.marginal_error, result.converged)
+            )
+    real = (plan.sum(2) - 1 / 6).abs().sum(1) + (plan.sum(1) - 1 / 5).abs().sum(1)
+    assert bool((real <= 1.2 * error + 2e-4).all())
+    assert torch.equal(converged, error <= 1e-3)
+    assert bool(converged.all()) == reachable
+    torch.testing.assert_close(value[converged].double(), exact.value[converged], rtol=1e-4, atol=0)
+
+
+def test_variants_on_a_device_without_float64() -> None:
+    with elsewhere(float64=False) as device, use_backend("torch"):
+        for solve, settings in (
+            (ot.sinkhorn_unbalanced, {"rho": 1.0}),
+            (ot.sinkhorn_partial, {"mass": 0.6}),
+            (ot.sinkhorn_dustbin, {"dustbin_cost": 0.4}),
+        ):
+            expected = solve(COST, epsilon=0.1, **settings).value
+            found = solve(COST.float().to(device), epsilon=0.1, **settings).value.cpu()
+            torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)

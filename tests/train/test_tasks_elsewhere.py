@@ -57,11 +57,12 @@ def run(name: str, settings: list[str], device: torch.device, folder: Path) -> t
     return losses, task.run_test(splits, files)
 
 
+@pytest.mark.parametrize("float64", [True, False])
 @pytest.mark.parametrize("name", SMALL)
-def test_steps_and_metrics_are_those_of_the_cpu(name: str, tmp_path: Path) -> None:
+def test_steps_and_metrics_are_those_of_the_cpu(name: str, float64: bool, tmp_path: Path) -> None:
     with use_backend("torch"):
         expected = run(name, SMALL[name], torch.device("cpu"), tmp_path / "cpu")
-        with elsewhere() as device:
+        with elsewhere(float64=float64) as device:
             found = run(name, SMALL[name], device, tmp_path / "there")
     torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-5)
     assert found[1] == pytest.approx(expected[1], abs=0.02, nan_ok=True)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from monge.ground.base import Ground
 from monge.ground.centroid_ranks import MOST_CLASSES, rank_pairs, update_ranks
-from monge.ground.rank_state import RankState, processes, widest_float
+from monge.ground.rank_state import RankState, processes
+from monge.ot.precision import widest_float
 
 
 class Learned(Ground):

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from monge.ot.precision import widest_float
+
 
 class RankState(nn.Module):
     """Named tensors that move with the module and are in its ``state_dict``, but are no buffers.
@@ -108,8 +110,3 @@ def _rank() -> int:
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, widest_float(device)) if tensor.dtype == torch.float64 else tensor.to(device)
-
-
-def widest_float(device: torch.device) -> torch.dtype:
-    """float64 where the device has it."""
-    return torch.float32 if device.type == "mps" else torch.float64

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.ground.base import Ground
-from monge.ground.rank_state import widest_float
 from monge.ground.tree_files import read_pairs, read_table
 from monge.ground.tree_layout import TreeLayout
 from monge.ground.tree_links import Link, LinkedTree, cycle, depth_first, link_tree
+from monge.ot.precision import widest_float
 
 Edge = tuple[Hashable, Hashable] | tuple[Hashable, Hashable, float]
 

@@ -16,6 +16,7 @@ from monge.losses.pairs import Negative, check_embeddings, checked_labels, hinge
 from monge.losses.streamed_pairs import LossSettings, StreamedPlan, stream_pairs
 from monge.ot.backend import triton_for
 from monge.ot.convergence import report_unconverged
+from monge.ot.precision import widest_float
 from monge.ot.streaming import stream_potentials
 from monge.ot.warm_start import WarmProblem
 
@@ -71,7 +72,7 @@ def streamed_batchwise_ot(
         first, second, warm = second, first, None if warm is None else warm.transposed()
     result = torch.promote_types(torch.promote_types(embeddings.dtype, reference.dtype), torch.float32)
     # One rounding of G / epsilon must not move an entry of the plan by more than a tenth of the tolerance.
-    dtype = torch.float64 if 2.0**-24 / settings.epsilon > 0.1 * settings.tol else result
+    dtype = widest_float(embeddings.device) if 2.0**-24 / settings.epsilon > 0.1 * settings.tol else result
     with torch.autocast(device_type=embeddings.device.type, enabled=False):
         (x, x_labels), (y, y_labels) = [(one.to(dtype), marks.to(one.device)) for one, marks in (first, second)]
         eager = not torch.compiler.is_compiling()

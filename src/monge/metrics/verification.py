@@ -11,6 +11,7 @@ from torch import Tensor
 
 from monge.errors import MongeError
 from monge.metrics.roc import auc, check_pairs, equal_error_rate, tar_at_far
+from monge.ot.precision import widest_float
 
 VerificationProtocol = Literal["insightface", "exact"]
 
@@ -224,7 +225,7 @@ def flip_sum(embeddings: Tensor, mirrored: Tensor) -> Tensor:
         mirrored: ``(N, D)``, of the mirrored pictures.
 
     Returns:
-        float64 ``(N, D)``; a row that sums to zero stays zero.
+        float64 ``(N, D)``, float32 on a device without it; a row that sums to zero stays zero.
 
     Raises:
         MongeError: No floating embeddings, or other shapes than one another's.
@@ -237,7 +238,8 @@ def flip_sum(embeddings: Tensor, mirrored: Tensor) -> Tensor:
     _check_floats("mirrored", mirrored)
     if embeddings.shape != mirrored.shape:
         raise MongeError(f"mirrored: found shape {tuple(mirrored.shape)}, expected {tuple(embeddings.shape)}")
-    return unit_rows(embeddings.detach().double() + mirrored.detach().double())
+    wide = widest_float(embeddings.device)
+    return unit_rows(embeddings.detach().to(wide) + mirrored.detach().to(wide))
 
 
 def _check_floats(name: str, embeddings: Tensor) -> None:
@@ -247,7 +249,7 @@ def _check_floats(name: str, embeddings: Tensor) -> None:
 
 
 def unit_rows(rows: Tensor) -> Tensor:
-    """Rows scaled to unit length, in float64; a zero row stays zero.
+    """Rows scaled to unit length, in float64 where the device has it; a zero row stays zero.
 
     Args:
         rows: ``(N, D)``.
@@ -257,7 +259,7 @@ def unit_rows(rows: Tensor) -> Tensor:
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]], dtype=torch.float64)
     """
-    wide = rows.detach().double()
+    wide = rows.detach().to(widest_float(rows.device))
     length = torch.linalg.vector_norm(wide, dim=1, keepdim=True)
     return wide / torch.where(length > 0, length, 1.0)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from monge.ot.backend import compiled_for, triton_for
-from monge.ot.scaling import Solution, solve_balanced
+from monge.ot.scaling import Solution, error_of, solve_balanced
 
 _CHECK_EVERY = 10
 # Rows and columns of the largest problem that one program of a GPU takes.
@@ -50,10 +50,7 @@ def _balanced_operator(
     f, g, error = solution.f, solution.g, solution.error
     if f.dtype != cost.dtype:
         f, g = f.to(cost.dtype), g.to(cost.dtype)
-        density = ((f.double().unsqueeze(2) + g.double().unsqueeze(1) - cost) / epsilon[:, None, None]).exp()
-        plan = a.unsqueeze(2) * b.unsqueeze(1) * density
-        rounded = (plan.sum(2) - a).abs().sum(1) + (plan.sum(1) - b).abs().sum(1)
-        error = torch.maximum(error, rounded)
+        error = torch.maximum(error, error_of(cost, a, b, epsilon, f.double(), g.double()))
     return f.clone(), g.clone(), error.to(cost.dtype), solution.iterations
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from monge.ot.log_domain import LogSolution, soft_transform, solve_in_log_domain
+from monge.ot.precision import widest_float
 
 # exp(-60) = 1e-26 leaves float32 twelve decades below before entries are lost.
 _SAFE_RANGE = {torch.float32: 60.0, torch.float64: 500.0}
@@ -79,7 +80,8 @@ def solve_balanced(
 
     Returns:
         Potentials ``f, g`` for the plan ``a_i b_j exp((f_i + g_j - cost_ij) / epsilon)``, in float64 where float32
-        could not resolve ``cost / epsilon`` finely enough for ``tol``.
+        could not resolve ``cost / epsilon`` finely enough for ``tol``; found on the CPU and rounded for a device
+        without float64.
 
     Raises:
         ValueError: NaN or ``-inf`` in the cost.
@@ -88,6 +90,8 @@ def solve_balanced(
     # One rounding of the exponent must not move a plan entry by more than a tenth of the tolerance.
     largest = torch.maximum(low.abs(), high.abs()) / epsilon
     if cost.dtype == torch.float32 and float(largest.max()) * 2**-24 > 0.1 * tol:
+        if widest_float(cost.device) != torch.float64:
+            return _solve_on_cpu(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=init_g)
         cost, a, b, low, high, epsilon = (t.double() for t in (cost, a, b, low, high, epsilon))
         init_g = None if init_g is None else init_g.double()
     state = _start(cost, a, b, epsilon, low, high, init_g)
@@ -101,6 +105,26 @@ def solve_balanced(
     if bool(broken.any()):
         rescue(solution, broken, cost, a, b, epsilon, tol=tol, max_iter=max_iter)
     return solution
+
+
+def _solve_on_cpu(
+    cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, *, tol: float, max_iter: int, init_g: Tensor | None
+) -> Solution:
+    """The solution for a device without float64: what rounding costs is in its error."""
+    there = cost.device
+    cost, a, b, epsilon = (t.cpu() for t in (cost, a, b, epsilon))
+    start = None if init_g is None else init_g.cpu()
+    found = solve_balanced(cost, a, b, epsilon, tol=tol, max_iter=max_iter, init_g=start)
+    f, g = found.f.to(cost.dtype), found.g.to(cost.dtype)
+    error = torch.maximum(found.error.to(cost.dtype), error_of(cost, a, b, epsilon, f, g))
+    return Solution(f.to(there), g.to(there), error.to(there), found.iterations.to(there))
+
+
+def error_of(cost: Tensor, a: Tensor, b: Tensor, epsilon: Tensor, f: Tensor, g: Tensor) -> Tensor:
+    """L1 error of both marginals, ``(B,)``, of the plan that potentials give, computed in their dtype."""
+    density = ((f.unsqueeze(2) + g.unsqueeze(1) - cost) / epsilon[:, None, None]).exp()  # (B, N, M)
+    plan = a.unsqueeze(2) * b.unsqueeze(1) * density
+    return (plan.sum(2) - a).abs().sum(1) + (plan.sum(1) - b).abs().sum(1)
 
 
 def rescue(

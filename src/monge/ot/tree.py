@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from monge.ot.histograms import balanced
+from monge.ot.precision import widest_float
 
 
 def emd_tree(p: Tensor, q: Tensor, parents: Tensor | Sequence[int], edge_lengths: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ def emd_tree(p: Tensor, q: Tensor, parents: Tensor | Sequence[int], edge_lengths
         tensor(1.7500)
     """
     excess, lengths = _edge_excess(p, q, parents, edge_lengths)
-    return (excess.abs() * lengths).sum(-1).to(_result_dtype(p, q))
+    return (excess.abs() * lengths).sum(-1).to(p.device, _result_dtype(p, q))
 
 
 def cramer_tree(p: Tensor, q: Tensor, parents: Tensor | Sequence[int], edge_lengths: Tensor) -> Tensor:
@@ -70,12 +71,14 @@ def cramer_tree(p: Tensor, q: Tensor, parents: Tensor | Sequence[int], edge_leng
         tensor(0.5000)
     """
     excess, lengths = _edge_excess(p, q, parents, edge_lengths)
-    return (excess.square() * lengths).sum(-1).to(_result_dtype(p, q))
+    return (excess.square() * lengths).sum(-1).to(p.device, _result_dtype(p, q))
 
 
 def _edge_excess(p: Tensor, q: Tensor, parents: Tensor | Sequence[int], edge_lengths: Tensor) -> tuple[Tensor, Tensor]:
     """What ``p`` has more than ``q`` below each edge, ``(..., V)``, and the lengths ``(V,)``, 0 for the root."""
     p, q, _ = balanced(p, q)
+    if widest_float(p.device) != torch.float64:
+        p, q = p.cpu(), q.cpu()
     layout = _layout_of(parents, p.shape[-1])
     if edge_lengths.shape != (p.shape[-1],):
         raise ValueError(f"edge_lengths has shape {tuple(edge_lengths.shape)}: expected ({p.shape[-1]},), one a node")

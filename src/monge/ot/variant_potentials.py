@@ -7,6 +7,7 @@ from torch import Tensor
 
 from monge.ot.backend import compiled_for
 from monge.ot.log_domain import solve_in_log_domain, solve_partial
+from monge.ot.precision import widest_float
 from monge.ot.problem import Problem, safe_log
 
 
@@ -27,7 +28,8 @@ def unbalanced_potentials(
         iterations, ``(B,)``.
     """
     cost, a, b, epsilon = problem.cost, problem.a, problem.b, problem.epsilon
-    damping = strength.double() / (strength.double() + epsilon.double())
+    wide = widest_float(cost.device)
+    damping = strength.to(wide) / (strength.to(wide) + epsilon.to(wide))
     dtype = _precision(problem, tol)
     if compiled_for(cost):
         from monge.ot.compiled.unbalanced import solve_unbalanced
@@ -76,9 +78,9 @@ def _in_units_of_cost(problem: Problem, potential: Tensor, dtype: torch.dtype) -
 
 
 def _precision(problem: Problem, tol: float) -> torch.dtype:
-    """The dtype of the cost, or float64 where one rounding of ``cost / epsilon`` could move a plan by ``tol``."""
+    """The dtype of the cost, or the widest where one rounding of ``cost / epsilon`` could move a plan by ``tol``."""
     cost = problem.cost
     if cost.dtype == torch.float64:
         return cost.dtype
     largest = cost.masked_fill(torch.isinf(cost), 0.0).abs().amax((1, 2)) / problem.epsilon
-    return torch.float64 if bool((largest * 2.0**-24 > tol).any()) else cost.dtype
+    return widest_float(cost.device) if bool((largest * 2.0**-24 > tol).any()) else cost.dtype
