@@ -37,8 +37,8 @@ def load_own_meshes(folder: str | Path, viewing: Viewing, up: Up) -> Splits:
     flaws = Flaws(viewing.strict)
     found = read_own_files(folder, _ENDINGS, flaws, each="model")
     sources = [MeshFile(path) for path in found.files.paths]
-    parts = view_parts(sources, found.files.labels, found.parts, viewing, up=up, flaws=flaws)
+    train, val, test = parts = view_parts(sources, found.files.labels, found.parts, viewing, up=up, flaws=flaws)
     how = "; ".join([found.how, *([found.others] if found.others else [])])
     definition = definition_of(OWN_MESHES, parts, f"{len(found.classes)} classes, {how}", flaws)
     source = f"meshes of one's own, read from {shown(found.folder)}, {up} up, {viewing.told()}"
-    return Splits(*parts, found.classes, source, definition)
+    return Splits(train, val, test, found.classes, source, definition)
