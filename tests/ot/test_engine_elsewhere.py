@@ -118,7 +118,7 @@ def test_a_device_without_float64_says_what_it_can_reach(epsilon: float, reachab
                 t.cpu() for t in (result.value, result.plan, result.marginal_error, result.converged)
             )
     real = (plan.sum(2) - 1 / 6).abs().sum(1) + (plan.sum(1) - 1 / 5).abs().sum(1)
-    assert bool((real <= 1.2 * error + 2e-4).all())
+    assert bool((real <= 3.0 * error + 2e-4).all())  # beyond float32 every way of rounding is another
     assert torch.equal(converged, error <= 1e-3)
     assert bool(converged.all()) == reachable
     torch.testing.assert_close(value[converged].double(), exact.value[converged], rtol=1e-4, atol=0)
