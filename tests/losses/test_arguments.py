@@ -152,7 +152,7 @@ def test_groups_that_cannot_be_told_are_not_measured(broken: float, together: bo
     assert FeatureMapOTLoss()(**given).isnan()
 
 
-@pytest.mark.parametrize("name", ["margin", "maps", *OF_CLASSES])
+@pytest.mark.parametrize("name", ["batch-wise", "batch-wise in blocks", "margin", "maps", "infonce", *OF_CLASSES])
 def test_batches_of_several_sizes_share_a_graph(name: str) -> None:
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
@@ -160,8 +160,23 @@ def test_batches_of_several_sizes_share_a_graph(name: str) -> None:
     compiled = torch.compile(loss, fullgraph=True, backend=counter)
     for n in (6, 9, 12, 13, 7):
         given = inputs(name, n)
-        torch.testing.assert_close(compiled(**given), loss(**given), rtol=1e-3, atol=1e-4)
+        for key, value in given.items():
+            given[key] = value.requires_grad_() if value.is_floating_point() and key != "targets" else value
+        value = compiled(**given)
+        torch.testing.assert_close(value, loss(**given), rtol=1e-3, atol=1e-4)
+        value.backward()
     assert counter.frame_count <= 2  # one for the first size, one for all others
+
+
+def test_a_memory_of_a_compiled_loss_grows_without_new_graphs() -> None:
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(BatchwiseOTLoss(), fullgraph=True, backend=counter)
+    memory, plain = CrossBatchMemory(compiled, DIM, 100), CrossBatchMemory(BatchwiseOTLoss(), DIM, 100)
+    for step in range(14):
+        given = inputs("memory", seed=step)
+        torch.testing.assert_close(memory(**given), plain(**given), rtol=1e-3, atol=1e-4)
+    assert counter.frame_count <= 3  # the batch against itself, the first queue, all others
 
 
 def test_a_memory_with_a_warm_start_compiles() -> None:

@@ -179,7 +179,9 @@ def _slope(weights: Tensor, squared: Tensor, same: Tensor, cost: Tensor, setting
 def _(x: Tensor, y: Tensor | None, *_: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     other = x if y is None else y
     gradient = x.new_empty(0) if y is None else torch.empty_like(y)
-    return x.new_empty(()), x.new_empty(len(x)), x.new_empty(len(other)), x.new_empty(()), torch.empty_like(x), gradient
+    # len() is a number: a graph would be made anew for each.
+    f, g = x.new_empty(x.shape[0]), x.new_empty(other.shape[0])
+    return x.new_empty(()), f, g, x.new_empty(()), torch.empty_like(x), gradient
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -103,6 +103,9 @@ class MarginSoftmax(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Returns the mean loss, a scalar of dtype float32 or float64; over no samples it is 0 with a graph.
 
+        Across processes it is the process's share in the mean over all samples, times the number of processes: the
+        mean over processes is the mean over all samples.
+
         Args:
             embeddings: Floats ``(N, D)``, of any length.
             labels: Integers in ``[0, C)``, ``(N,)``.

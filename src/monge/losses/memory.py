@@ -21,6 +21,9 @@ class CrossBatchMemory(nn.Module):
     never holds the batch's own copies and no pair of an embedding with itself can arise. Past embeddings carry no
     gradient. In evaluation mode the queue is read but neither filled nor counted.
 
+    To compile, compile the loss that it holds: the queue grows, and a graph of the whole would be made anew at each
+    call until it is full.
+
     The whole state (queue, its labels, pointer, number filled, steps) is in ``state_dict``, in buffers: a resumed run
     continues where it stopped. What enters the queue is a function of the batches alone, so equal batches give equal
     queues.

@@ -148,6 +148,9 @@ class OTFaceLoss(nn.Module):
     ) -> Tensor:
         """Returns the loss, a scalar of dtype float32 or float64.
 
+        Under several processes the transport term is that of all samples, the margin softmax the process's share of
+        it, as in `MarginSoftmax.forward`.
+
         Args:
             embeddings: Floats ``(N, D)``.
             labels: Integers in ``[0, C)``, ``(N,)``.
