@@ -70,7 +70,7 @@ def test_names_may_have_blanks_where_tabs_part(tmp_path: Path) -> None:
         (["2\t1", *TWO_FOLDS[:3]], "found 3 pairs, expected 4"),
         (["1\t2", *TWO_FOLDS], "line 3: found two people, expected 2 genuine pairs and then 2 impostors in every fold"),
         (["2\t1", "A\t1\t1", *TWO_FOLDS[1:]], "line 2: found A 1 twice, expected two pictures"),
-        (["2\t1", "A\tone\ttwo", *TWO_FOLDS[1:]], r"line 2: found 'A\\tone\\ttwo', expected name n1 n2"),
+        (["2\t1", "A\tone\ttwo", *TWO_FOLDS[1:]], r"line 2: found 3 entries \(A \| one \| two\), expected name n1 n2"),
         (["a.jpg b.jpg 1", "a.jpg c.jpg 2"], "line 2: found"),
         (["a.jpg b.jpg 1", "a.jpg c.jpg 1"], "fold 0: found 2 genuine pairs and 0 impostors"),
         (["a.jpg 1", "b.jpg 1", "c.jpg 0"], "found 3 lines, expected an even number"),
@@ -119,6 +119,22 @@ def test_a_list_that_contradicts_the_folders_is_told(tmp_path: Path) -> None:
     path = stored(tmp_path, ["A_0001.jpg A_0002.jpg 1", "B_0001.jpg B_0002.jpg 0"])
     with pytest.raises(DataFormatError, match=r"line 2: found two people, expected what the folders say: B and B"):
         load_pair_set(path, size=8)
+
+
+def test_blanks_in_names_and_a_heading_are_explained(tmp_path: Path) -> None:
+    write_fake_identities(tmp_path / "people", ["Ann Lee", "Bob"], each=2, size=8)
+    both = ["Ann Lee/Ann Lee_0001.jpg", "Bob/Bob_0001.jpg", "0"]
+    same = ["Ann Lee/Ann Lee_0001.jpg", "Ann Lee/Ann Lee_0002.jpg", "1"]
+    for mark in ("\t", ","):
+        path = stored(tmp_path, [mark.join(both), mark.join(same)])
+        assert len(load_pair_set(path, pictures=tmp_path / "people", size=8)) == 2
+    hint = r"\(put tabs between names with blanks, and leave out a heading\)"
+    path = stored(tmp_path, [" ".join(both), " ".join(same)])
+    with pytest.raises(DataFormatError, match=rf"line 1: found 5 entries \(Ann \| Lee/Ann \| .*{hint}"):
+        load_pair_set(path, pictures=tmp_path / "people", size=8)
+    path = stored(tmp_path, ["first,second,same", ",".join(both)])
+    with pytest.raises(DataFormatError, match=rf"line 1: found 3 entries \(first \| second \| same\), .*{hint}"):
+        load_pair_set(path, pictures=tmp_path / "people", size=8)
 
 
 def test_people_of_a_list_are_not_learned(tmp_path: Path) -> None:

@@ -133,7 +133,14 @@ def _pair(path: Path, number: int, cells: list[str]) -> tuple[Picture, Picture, 
         return (cells[0], int(cells[1])), (cells[0], int(cells[2])), True
     if len(cells) == 3 and cells[2] in ("0", "1", "-1"):
         return cells[0], cells[1], cells[2] == "1"
-    raise DataFormatError(shown(path), f"line {number}", repr("\t".join(cells)[:60]), _FORMS, "is it a list of pairs?")
+    hint = "put tabs between names with blanks, and leave out a heading"
+    raise DataFormatError(shown(path), f"line {number}", _in_words(cells), _FORMS, hint)
+
+
+def _in_words(cells: list[str]) -> str:
+    """What stands in a line, cut to fit one."""
+    told = " | ".join(cells)
+    return f"{len(cells)} entries ({told if len(told) <= 60 else told[:57] + '...'})"
 
 
 def _picture_by_picture(path: Path, rows: list[tuple[int, list[str]]], folds: int) -> ListedPairs:
