@@ -80,6 +80,15 @@ def test_expectations_for_other_data_are_not_shown(tmp_path: Path) -> None:
     assert "three seeds" not in text
 
 
+@pytest.mark.parametrize(("source", "shown"), [("/data/blobs", True), ("packaged", False), ("synthetic", False)])
+def test_figures_of_others_stand_beside_those_of_a_folder_alone(tmp_path: Path, source: str, shown: bool) -> None:
+    expected = {"published": "From a paper.", "published_metrics": {"test/map": 0.4321, "nn": 0.8765}}
+    run = make_run(tmp_path, recipe={**RECIPE, "data": {"name": "blobs", "source": source}, "expected": expected})
+    numbers = read_page(write_report(run)).section("numbers").text
+    for text in ("Published", "0.4321", "0.8765", "From a paper."):
+        assert (text in numbers) == shown
+
+
 def test_synthetic_data_and_embeddings_of_other_data_are_announced(tmp_path: Path) -> None:
     run = make_run(tmp_path, recipe={**RECIPE, "data": {"name": "blobs", "source": "synthetic"}})
     environment = {**ENVIRONMENT, "data": {"name": "blobs", "source": "synthetic: drawn", "definition": ""}}

@@ -194,12 +194,14 @@ class ExpectedSection(Section):
         metrics: Name of a final metric and the range it fell in.
         note: Machine, seeds, durations; or what is not known.
         published: What others report on the real data, shown beside a run on a folder of them and beside no stand-in.
+        published_metrics: Their figures, by the name of the final metric: a column beside ours, shown likewise.
     """
 
     source: str = "packaged"
     metrics: dict[str, Annotated[tuple[float, float], Field(strict=False)]] = Field(default_factory=dict)
     note: str = ""
     published: str = ""
+    published_metrics: dict[str, float] = Field(default_factory=dict)
 
 
 class CompareSection(Section):

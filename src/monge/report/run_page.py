@@ -26,7 +26,7 @@ _MOST_SETS = 5
 
 @dataclass(frozen=True)
 class Number:
-    """One final metric: its names, its value, its meaning, and the range the recipe expects, if it names one."""
+    """One final metric: names, value, meaning; the range the recipe expects and what others report, if it says so."""
 
     short: str
     title: str
@@ -34,6 +34,7 @@ class Number:
     value: float
     expected: tuple[float, float] | None
     digits: int
+    published: float | None = None
 
 
 def write_report(run: Path) -> Path:
@@ -56,7 +57,8 @@ def render_run(run: RunFolder) -> str:
     """The page of a run as text; a section whose data are missing says so."""
     card = run_card(run)
     expected = run.setting("expected") if _expects_this_data(run) else None
-    numbers = headline_numbers(run.records, expected)
+    published = run.setting("expected") if _on_a_folder(run) else None
+    numbers = headline_numbers(run.records, expected, published)
     template, sections = _own_sections(run)
     return render(
         template,
@@ -67,7 +69,7 @@ def render_run(run: RunFolder) -> str:
             "numbers": numbers,
             "other_source": _other_source(run, card.source),
             "expected_note": clean(lookup(expected, "note") or "", 400),
-            "published": clean(run.setting("expected", "published") or "", 400) if _on_a_folder(run) else "",
+            "published": clean(lookup(published, "published") or "", 400),
             "curves": learning_curves(run.records) if run.records.series else run.records.problem,
             **sections,
         },
@@ -85,12 +87,13 @@ def _own_sections(run: RunFolder) -> tuple[str, Mapping[str, object]]:
     return "embedding_run.html", embedding_sections(run)
 
 
-def headline_numbers(records: Records, expected: Any) -> list[Number]:
+def headline_numbers(records: Records, expected: Any, published: Any = None) -> list[Number]:
     """All final test metrics in the order of their importance; the last validation metrics have no place here.
 
     Args:
         records: The numbers of the run.
         expected: The recipe's ``expected`` section: ``metrics`` maps names to a range; the rest of it is ignored.
+        published: The same section where figures of others may stand beside these: ``published_metrics``.
     """
     final = records.last("test/")
     numbers = []
@@ -101,7 +104,10 @@ def headline_numbers(records: Records, expected: Any) -> list[Number]:
     for name in sorted(final, key=partial(importance, pairs=pairs))[:_MOST_NUMBERS]:
         found = metric(name, pairs=pairs)
         short, title = clean(found.short, 40), clean(found.title, 60)
-        numbers.append(Number(short, title, found.definition, final[name], _expected(expected, name), found.digits))
+        theirs = _published(published, name)
+        numbers.append(
+            Number(short, title, found.definition, final[name], _expected(expected, name), found.digits, theirs)
+        )
     return numbers
 
 
@@ -110,6 +116,14 @@ def _expected(expected: Any, name: str) -> tuple[float, float] | None:
         match lookup(expected, "metrics", key):
             case [int() | float() as low, int() | float() as high]:
                 return float(low), float(high)
+    return None
+
+
+def _published(section: Any, name: str) -> float | None:
+    for key in (name, name.removeprefix("test/")):
+        match lookup(section, "published_metrics", key):
+            case int() | float() as figure:
+                return float(figure)
     return None
 
 
