@@ -10,6 +10,7 @@ import pytest
 import torch
 from dlordinal.losses import EMDLoss
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import gradcheck, gradgradcheck
 
 from monge.ot import cramer_line, cramer_line_from_logits
@@ -226,6 +227,17 @@ def test_compiled_graphs_are_whole(backend: Backend, compiler: str) -> None:
             for value in values:
                 value.backward()
             torch.testing.assert_close(leaves[1].grad, leaves[0].grad)
+
+
+def test_one_graph_serves_all_batch_sizes() -> None:
+    torch.compiler.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(lambda z, t: cramer_line_from_logits(z, t).mean(), fullgraph=True, backend=counter)
+    for batch in range(4, 16):
+        logits = torch.randn(batch, 5, requires_grad=True)
+        compiled(logits, torch.arange(batch) % 5).backward()
+        assert logits.grad is not None
+    assert counter.frame_count <= 2  # for the first size, and for any
 
 
 def test_compiled_graphs_differentiate_positions() -> None:

@@ -67,3 +67,18 @@ def test_shapes_and_metric_are_checked() -> None:
         pairwise_cost(torch.zeros(3, 2), torch.zeros(3, 4))
     with pytest.raises(ValueError, match="'manhattan'"):
         pairwise_cost(torch.zeros(3, 2), metric="manhattan")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "cosine"])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_what_is_no_number_is_none_in_the_costs(metric: str, bad: float) -> None:
+    x, y = torch.randn(4, 3), torch.randn(5, 3)
+    x[2, 1] = bad
+    assert not pairwise_cost(x, y, metric)[2].isfinite().any()
+
+
+def test_vectors_too_long_for_the_dtype_do_not_pass_for_zero_vectors() -> None:
+    x = torch.randn(4, 3)
+    cost = pairwise_cost(torch.stack([x[0] * 1e25, x[1]]), x, "cosine")
+    assert cost[0].isnan().all()
+    torch.testing.assert_close(cost[1], pairwise_cost(x, x, "cosine")[1])

@@ -25,7 +25,8 @@ def pairwise_cost(x: Tensor, y: Tensor | None = None, metric: Metric = "sqeuclid
             cosine 0 with everything.
 
     Returns:
-        Costs, shape ``(..., N, M)``, float32 or float64, non-negative.
+        Costs, shape ``(..., N, M)``, float32 or float64, non-negative; NaN where a point or its square is no finite
+        number.
 
     Raises:
         ValueError: Shapes that do not fit, or an unknown metric.
@@ -51,9 +52,9 @@ def pairwise_cost(x: Tensor, y: Tensor | None = None, metric: Metric = "sqeuclid
             return _squared(left, right, same=y is None)
         if metric == "euclidean":
             squared = _squared(left, right, same=y is None)
-            apart = squared > 0
+            together = squared <= 0  # what is no number stays none
             # The inner where keeps the square root away from 0, where its derivative is infinite.
-            return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
+            return torch.where(together, 0.0, torch.where(together, 1.0, squared).sqrt())
     raise ValueError(f"unknown metric {metric!r}: expected 'sqeuclidean', 'euclidean' or 'cosine'")
 
 
@@ -75,5 +76,8 @@ def _cosine(x: Tensor, y: Tensor) -> Tensor:
 
 def _unit(x: Tensor) -> Tensor:
     squared = x.square().sum(-1, keepdim=True)
-    nonzero = squared > 1e-24  # below, the derivative of the norm would overflow float32
-    return torch.where(nonzero, x * torch.where(nonzero, squared, 1.0).rsqrt(), 0.0)
+    short = squared <= 1e-24  # there the derivative of the norm would overflow float32
+    inverse = torch.where(short, 1.0, squared).rsqrt()
+    # A length beyond the dtype must not pass for a zero vector.
+    inverse = torch.where(torch.isinf(squared), torch.nan, inverse)
+    return torch.where(short, 0.0, x * inverse)

@@ -134,7 +134,7 @@ def _backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ..
     logits, target, gaps, slope = ctx.saved_tensors
     if grad is None:
         return None, None, None, None
-    if torch.is_grad_enabled() or len(slope) != len(logits):
+    if torch.is_grad_enabled() or slope.shape[0] != logits.shape[0]:  # len() would fix the batch size of a graph
         with torch.enable_grad():
             value = _formula(logits, target, gaps, look=False)
             (gradient,) = torch.autograd.grad(value, logits, grad, create_graph=True)
