@@ -227,3 +227,14 @@ def test_marginals_that_differ_by_rounding_are_rescaled() -> None:
     result = ot.sinkhorn(torch.rand(1000, 7), a, b / b.sum() * 1.0005, epsilon=0.1)
     assert result.converged
     assert float(marginal_error(result.plan, a, b / b.sum())) < 3e-3
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+def test_histograms_on_a_line_do_not_lead_over_relaxation_astray(classes: int) -> None:
+    generator = torch.Generator().manual_seed(classes)
+    a, b = (torch.rand(2, 500, classes, generator=generator) + 0.05).unbind(0)
+    places = torch.arange(float(classes))
+    cost = (places[:, None] - places).abs().expand(500, classes, classes)
+    with ot.use_backend("torch"):
+        result = ot.sinkhorn(cost, a / a.sum(1, keepdim=True), b / b.sum(1, keepdim=True), epsilon=0.05, tol=1e-4)
+    assert bool(result.converged.all())

@@ -28,6 +28,9 @@ _LARGE = 1 << 16
 _TINY = 2048
 _FASTEST = 0.99999
 _RELAX_BELOW = 0.5
+# Over-relaxation has gone astray where the error grows by this much from one check to the next, or does not fall to
+# this share for so many checks. The next one keeps this many times the distance from 2.
+_ASTRAY, _PROGRESS, _PATIENCE, _BACK = 3.0, 0.99, 40, 1.25
 
 
 @dataclass
@@ -54,6 +57,9 @@ class _State:
     q: Tensor  # (B', 1, M)
     scale: Tensor  # (B', 1, 1)
     omega: Tensor  # (B', 1) over-relaxation
+    highest: Tensor  # (B',) what it may be: less each time it goes astray
+    least: Tensor  # (B',) smallest error of this stage
+    stuck: Tensor  # (B',) checks since then
     previous: Tensor  # (B',) error at the last check of this stage
     u: Tensor  # (B', N)
     v: Tensor  # (B', M)
@@ -210,6 +216,9 @@ def _start(
         q=q.unsqueeze(1),
         scale=scale[:, None, None],
         omega=torch.ones_like(low)[:, None],
+        highest=torch.full_like(low, 2.0),
+        least=torch.full_like(low, math.inf),
+        stuck=torch.zeros_like(low),
         previous=torch.full_like(low, math.inf),
         u=a,
         v=b,
@@ -326,19 +335,24 @@ def _relax(scaling: Tensor, wanted: Tensor, found: Tensor, omega: Tensor) -> Ten
 
 
 def _choose_relaxation(state: _State, now: Tensor, steps: int) -> None:
-    """Sets the over-relaxation from the rate seen, and falls back to none where the error grows.
+    """Sets the over-relaxation from the rate seen, and falls back to none, then to less, where it goes astray.
 
     For successive over-relaxation by ``w`` with rate ``r``, the rate of plain iterations is
     ``(r + w - 1)^2 / (r w^2)`` (Young 1971), and the best ``w`` is ``2 / (1 + sqrt(1 - rate))``.
     """
+    state.stuck = torch.where(now < _PROGRESS * state.least, 0.0, state.stuck + 1.0)
+    state.least = torch.minimum(state.least, now)
     rate = (now / state.previous).pow(1.0 / steps).clamp(1e-3, 1.0)
     omega = state.omega[:, 0]
     plain_rate = ((rate + omega - 1.0).square() / (rate * omega.square())).clamp(0.0, _FASTEST)
     best = 2.0 / (1.0 + (1.0 - plain_rate).sqrt())
-    measured = (now < _RELAX_BELOW) & torch.isfinite(state.previous)
-    higher = measured & (rate > omega - 1.0) & (2.0 - best < 0.9 * (2.0 - omega))
-    chosen = torch.where(higher, best, omega)
-    chosen = torch.where(measured & (now > 3.0 * state.previous), 1.0, chosen)
+    judged = torch.isfinite(state.previous)
+    best = torch.minimum(best, state.highest)
+    higher = judged & (now < _RELAX_BELOW) & (rate > omega - 1.0) & (2.0 - best < 0.9 * (2.0 - omega))
+    astray = judged & (omega > 1.0) & ((now > _ASTRAY * state.previous) | (state.stuck > _PATIENCE))
+    state.highest = torch.where(astray, (2.0 - _BACK * (2.0 - omega)).clamp_min(1.0), state.highest)
+    state.stuck = torch.where(astray, 0.0, state.stuck)
+    chosen = torch.where(astray, 1.0, torch.where(higher, best, omega))
     # A change of relaxation shakes the error up at first; the next check only takes note of it.
     state.previous = torch.where(chosen == omega, now, math.inf)
     state.omega = chosen[:, None]
@@ -351,7 +365,8 @@ def _absorb(state: _State, log_u: Tensor, log_v: Tensor, stage_done: Tensor) -> 
     state.u, state.v = state.a, state.b
     state.scale = torch.where(stage_done[:, None, None], state.scale / _ANNEAL, state.scale)
     state.omega = torch.where(stage_done[:, None], 1.0, state.omega)
-    state.previous = torch.where(stage_done, math.inf, state.previous)
+    state.highest = torch.where(stage_done, 2.0, state.highest)
+    state.previous, state.least = (torch.where(stage_done, math.inf, t) for t in (state.previous, state.least))
 
 
 def _log(scaling: Tensor, weight: Tensor) -> Tensor:
