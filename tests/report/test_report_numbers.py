@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,13 @@ def test_preset_has_a_plan_of_its_own_settings(two_batches: bool) -> None:
     batch = class_balanced_batch(data.labels, 4, 6)
     plan = BatchwiseOTLoss.preset("modelnet10").terms(data.vectors[batch], data.labels[batch]).plan
     assert section.positives[0].mass == pytest.approx(float((plan + plan.T).triu(1)[_same(data, batch)].max()))
+
+
+def test_items_that_the_loss_refuses_have_no_plan_and_it_is_said() -> None:
+    data = replace(items(), vectors=items().vectors.to(torch.int64))
+    section = plan_section(data, {"name": "batchwise_ot"}, {"classes_per_batch": 4, "samples_per_class": 6})
+    assert isinstance(section, str)
+    assert section.startswith("the loss has none for these test items (embeddings: found")
 
 
 def test_plan_picture_has_a_pixel_a_pair_brighter_for_more_mass() -> None:

@@ -88,10 +88,12 @@ def plan_section(items: StoredEmbeddings, loss: Mapping[str, Any], sampler: Mapp
     vectors, labels = items.vectors[batch], items.labels[batch]
     try:
         config: Any = check_loss(loss)
+        module = build_batchwise_ot(config)
+        terms = module.terms(vectors, labels)
     except RecipeError as error:
         return f"recipe.yaml: the loss could not be built ({clean(error, 200)})"
-    module = build_batchwise_ot(config)
-    terms = module.terms(vectors, labels)
+    except ValueError as error:
+        return f"the loss has none for these test items ({clean(error, 200)})"
     plan = terms.plan.detach()
     counted = torch.ones_like(terms.same) if terms.support is None else terms.support
     times = plan * counted.sum()
